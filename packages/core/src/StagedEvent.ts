@@ -1,0 +1,97 @@
+/**
+ * A draft on its way into the ledger: with its identity and its text, and nothing left to decide but its place.
+ *
+ * @since 0.1.0
+ */
+import { Result } from "effect"
+import { randomUUIDv7 } from "node:crypto"
+import type { EventScope, Fidelity, Kind, NormalizedEvent, Visibility } from "./CanonicalEvent.ts"
+import { scopeIds } from "./CanonicalEvent.ts"
+import { isStorable } from "./internal/text.ts"
+import { SerializationError, ValidationError } from "./LedgerError.ts"
+
+/**
+ * A staged event is immutable: a retried commit sends the same one again, and the store knows it by its `eventId`, a
+ * UUIDv7. `payload` is JSON text, made once; `occurredAt` is milliseconds since the epoch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StagedEvent {
+  readonly eventId: string
+  readonly kind: Kind
+  readonly fidelity: Fidelity
+  readonly visibility: Visibility
+  readonly threadId?: string
+  readonly runId?: string
+  readonly ordinal?: number
+  readonly payload: string
+  readonly origin: string
+  readonly correlationId?: string
+  readonly causationId?: string
+  readonly schemaVersion: number
+  readonly occurredAt: number
+}
+
+/**
+ * All that one input event brings into the ledger. A unit is never split over two batches.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StagedUnit = ReadonlyArray<StagedEvent>
+
+const unstorable = (scopes: ReadonlyArray<EventScope>, others: ReadonlyArray<string | undefined>): boolean =>
+  scopes.some((scope) => !isStorable(scope._tag === "Thread" ? scope.threadId : scope.runId)) ||
+  others.some((text) => text !== undefined && !isStorable(text))
+
+/**
+ * Gives drafts an identity and a text. Fails when an id holds a NUL or a lone surrogate, which no store can keep, or
+ * when a payload has no JSON text (a cycle, a BigInt, nothing at all).
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  normalized: ReadonlyArray<NormalizedEvent>,
+  at: { readonly ordinal?: number; readonly occurredAt: number }
+): Result.Result<StagedUnit, ValidationError | SerializationError> => {
+  const unit: Array<StagedEvent> = []
+  let said: unknown
+  let payload: string | undefined
+  for (const { draft, fidelity } of normalized) {
+    if (unstorable(draft.scopes, [draft.kind, draft.origin, draft.correlationId, draft.causationId])) {
+      return Result.fail(
+        new ValidationError({
+          message: `validation error: an id of ${draft.kind} holds a NUL or a lone surrogate, which no store can keep`
+        })
+      )
+    }
+    if (payload === undefined || said !== draft.payload) {
+      said = draft.payload
+      try {
+        payload = JSON.stringify(said)
+      } catch (cause) {
+        return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} is no JSON: ${cause}` }))
+      }
+      if (payload === undefined) {
+        return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} is no JSON` }))
+      }
+    }
+    unit.push({
+      eventId: randomUUIDv7(),
+      kind: draft.kind,
+      fidelity,
+      visibility: draft.visibility,
+      ...scopeIds(draft.scopes),
+      ...(at.ordinal === undefined ? {} : { ordinal: at.ordinal }),
+      payload,
+      origin: draft.origin,
+      ...(draft.correlationId === undefined ? {} : { correlationId: draft.correlationId }),
+      ...(draft.causationId === undefined ? {} : { causationId: draft.causationId }),
+      schemaVersion: draft.schemaVersion,
+      occurredAt: at.occurredAt
+    })
+  }
+  return Result.succeed(unit)
+}
