@@ -129,6 +129,7 @@ export const payloads = {
   ContextCompactionSkipped: Schema.Struct({
     threadId: Schema.String,
     skipIndex: Count,
+    skipId: text,
     reason: Schema.String,
     taskId: text,
     boundaryMessageId: text,

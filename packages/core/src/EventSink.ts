@@ -114,8 +114,8 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
       if (Result.isFailure(unit)) {
         return unit.failure
       }
-      stager.stage(unit.success)
-      return undefined
+      const staged = stager.stage(unit.success)
+      return Result.isFailure(staged) ? staged.failure : undefined
     } catch (defect) {
       return defect
     }

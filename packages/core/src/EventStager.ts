@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Schedule, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Result, Schedule, Schema } from "effect"
 import { EventStore } from "./EventStore.ts"
-import type { StagedEvent, StagedUnit } from "./StagedEvent.ts"
+import type { ValidationError } from "./LedgerError.ts"
+import { checkStorable, type StagedEvent, type StagedUnit } from "./StagedEvent.ts"
 
 /**
  * Staged events that the store did not take, although it was tried again. `events` counts them; `cause` is what the
@@ -27,8 +28,8 @@ export class StagingFailed extends Schema.TaggedError<StagingFailed>()("StagingF
  * @since 0.1.0
  */
 export interface EventStagerShape {
-  /** Takes a unit, synchronously and in order. It never waits and never fails; see `flush` for its fate. */
-  readonly stage: (unit: StagedUnit) => void
+  /** Takes a unit, synchronously and in order, or refuses it as one that its store can never keep. */
+  readonly stage: (unit: StagedUnit) => Result.Result<void, ValidationError>
 
   /** Waits until everything staged before is committed. Fails when some of it cannot be. */
   readonly flush: Effect.Effect<void, StagingFailed>
@@ -115,9 +116,11 @@ export const layer: Layer.Layer<EventStager, never, EventStore> = Layer.effect(
 
     return EventStager.of({
       stage: (unit) => {
-        if (!Queue.offerUnsafe(queue, unit)) {
+        const storable = checkStorable(unit)
+        if (Result.isSuccess(storable) && !Queue.offerUnsafe(queue, unit)) {
           throw new Error("an event was staged after the scope of its stager closed")
         }
+        return storable
       },
       flush: Effect.suspend(() => {
         const committed = Deferred.makeUnsafe<void, StagingFailed>()

@@ -5,7 +5,7 @@
  */
 import { Result } from "effect"
 import { randomUUIDv7 } from "node:crypto"
-import type { EventScope, Fidelity, Kind, NormalizedEvent, Visibility } from "./CanonicalEvent.ts"
+import type { Fidelity, Kind, NormalizedEvent, Visibility } from "./CanonicalEvent.ts"
 import { scopeIds } from "./CanonicalEvent.ts"
 import { isStorable } from "./internal/text.ts"
 import { SerializationError, ValidationError } from "./LedgerError.ts"
@@ -41,13 +41,27 @@ export interface StagedEvent {
  */
 export type StagedUnit = ReadonlyArray<StagedEvent>
 
-const unstorable = (scopes: ReadonlyArray<EventScope>, others: ReadonlyArray<string | undefined>): boolean =>
-  scopes.some((scope) => !isStorable(scope._tag === "Thread" ? scope.threadId : scope.runId)) ||
-  others.some((text) => text !== undefined && !isStorable(text))
+/**
+ * Refuses a unit that no store can keep as it is: one with a NUL or a lone surrogate in an id or a name.
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const checkStorable = (unit: StagedUnit): Result.Result<void, ValidationError> => {
+  for (const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } of unit) {
+    if (![threadId, runId, kind, origin, correlationId, causationId].every(isStorable)) {
+      return Result.fail(
+        new ValidationError({
+          message: `validation error: an id of ${JSON.stringify(kind)} holds a NUL or a lone surrogate, which no store can keep`
+        })
+      )
+    }
+  }
+  return Result.void
+}
 
 /**
- * Gives drafts an identity and a text. Fails when an id holds a NUL or a lone surrogate, which no store can keep, or
- * when a payload has no JSON text (a cycle, a BigInt, nothing at all).
+ * Gives drafts an identity and a text. Fails when a payload has no JSON text (a cycle, a BigInt, nothing at all).
  *
  * @category constructors
  * @since 0.1.0
@@ -55,18 +69,11 @@ const unstorable = (scopes: ReadonlyArray<EventScope>, others: ReadonlyArray<str
 export const make = (
   normalized: ReadonlyArray<NormalizedEvent>,
   at: { readonly ordinal?: number; readonly occurredAt: number }
-): Result.Result<StagedUnit, ValidationError | SerializationError> => {
+): Result.Result<StagedUnit, SerializationError> => {
   const unit: Array<StagedEvent> = []
   let said: unknown
   let payload: string | undefined
   for (const { draft, fidelity } of normalized) {
-    if (unstorable(draft.scopes, [draft.kind, draft.origin, draft.correlationId, draft.causationId])) {
-      return Result.fail(
-        new ValidationError({
-          message: `validation error: an id of ${draft.kind} holds a NUL or a lone surrogate, which no store can keep`
-        })
-      )
-    }
     if (payload === undefined || said !== draft.payload) {
       said = draft.payload
       try {

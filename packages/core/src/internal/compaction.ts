@@ -128,15 +128,16 @@ const skipped = (threadId: string, state: unknown): ReadonlyArray<Planned> =>
     const savingsRatioPpm = countAt(entry, "savings_ratio_ppm")
     const minSavingsRatioPpm = countAt(entry, "min_savings_ratio_ppm")
     const timestampMs = countAt(entry, "timestamp_ms")
+    const skipId = textAt(entry, "skip_id")
     const counts = [preTokens, postTokens, savingsRatioPpm, minSavingsRatioPpm].map(optional).join("/")
     return {
       kind: "ContextCompactionSkipped",
       fingerprint:
-        textAt(entry, "skip_id") ??
-        `skipped/${index}/${taskId ?? ""}/${boundaryMessageId ?? ""}/${reason}/${counts}/${timestampMs ?? 0}`,
+        skipId ?? `skipped/${index}/${taskId ?? ""}/${boundaryMessageId ?? ""}/${reason}/${counts}/${timestampMs ?? 0}`,
       payload: present({
         threadId,
         skipIndex: index,
+        skipId,
         reason,
         taskId,
         boundaryMessageId,
