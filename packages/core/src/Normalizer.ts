@@ -7,6 +7,7 @@ import { Context, Effect, Layer, Ref, Result } from "effect"
 import type { AgentEvent } from "./AgentEvent.ts"
 import type { NormalizedEvent } from "./CanonicalEvent.ts"
 import type { DurabilityMode } from "./Durability.ts"
+import { reopen } from "./internal/reopen.ts"
 import { frame, initial, primary, transition } from "./internal/transition.ts"
 import type { ValidationError } from "./LedgerError.ts"
 import * as RunContext from "./RunContext.ts"
@@ -80,31 +81,44 @@ export const fromNormalize = (normalize: NormalizerShape["normalize"]): Normaliz
 })
 
 /**
- * Makes the normalizer of one run: the seed's transition over a state of its own, held in a Ref. For an app with many
- * runs, make one for each.
+ * How a normalizer begins and what it adds to the seed's transition.
  *
- * **Details**
- *
- * With `resumed`, the run of the context counts as started, so that its first start is recorded as `RunResumed`. The
- * context is taken as it is: see {@link RunContext.make}.
+ * @category options
+ * @since 0.1.0
+ */
+export interface NormalizerOptions {
+  /** The run of the context counts as started, so its first start is recorded as `RunResumed`. Off by default. */
+  readonly resumed?: boolean
+
+  /**
+   * Starting a suspended run reopens it, so its next finish is a fact. Off by default: exactly the seed's transition,
+   * which records one finish of a run and no more.
+   */
+  readonly reopen?: boolean
+}
+
+/**
+ * Makes the normalizer of one run: a pure transition over a state of its own, held in a Ref. For an app with many
+ * runs, make one for each. The context is taken as it is: see {@link RunContext.make}.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (
   context: RunContext.RunContext,
-  options?: { readonly resumed?: boolean }
+  options?: NormalizerOptions
 ): Effect.Effect<NormalizerShape> =>
   Effect.map(Ref.make(initial(context, options?.resumed ?? false)), (ref) => {
     const run = frame(context)
+    const before = (event: AgentEvent) => (options?.reopen ? reopen(ref.ref.current, event) : ref.ref.current)
     return {
       normalize: (event) => {
-        const [state, drafts] = primary(ref.ref.current, run, event)
+        const [state, drafts] = primary(before(event), run, event)
         ref.ref.current = state
         return Result.map(drafts, ([draft]) => draft)
       },
       normalizeMany: (event, durability = "full_fidelity") => {
-        const [state, drafts] = transition(ref.ref.current, run, event, durability)
+        const [state, drafts] = transition(before(event), run, event, durability)
         ref.ref.current = state
         return drafts
       }
@@ -120,7 +134,7 @@ export const make = (
  */
 export const layer = (
   context: RunContext.RunContext,
-  options?: { readonly resumed?: boolean }
+  options?: NormalizerOptions
 ): Layer.Layer<Normalizer, ValidationError> =>
   Layer.effect(
     Normalizer,

@@ -6,3 +6,4 @@
 export * as Awaken from "./awaken/index.ts"
 export * as DecodeError from "./DecodeError.ts"
 export * as JsonText from "./JsonText.ts"
+export * as Native from "./native.ts"

@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+// Plain JavaScript that any Node can read, so that an old one gets a sentence instead of a syntax error.
+import { existsSync } from "node:fs"
+
+const major = Number(process.versions.node.split(".")[0])
+if (major < 24) {
+  process.stderr.write(
+    `runledger needs Node 24 or newer, and this is ${process.version}; in a checkout, start it with npx runledger\n`
+  )
+  process.exit(3)
+}
+
+const source = new URL("../src/main.ts", import.meta.url)
+await import(existsSync(source) ? source.href : new URL("../dist/main.js", import.meta.url).href)

@@ -1,0 +1,38 @@
+/**
+ * `runledger export`: facts as JSON Lines.
+ */
+import { Effect, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as Ledger from "./Ledger.ts"
+import * as Output from "./Output.ts"
+import * as Scope from "./Scope.ts"
+
+const flags = {
+  ledger: Ledger.flag,
+  run: Scope.run,
+  thread: Scope.thread,
+  all: Flag.Boolean("all").pipe(
+    Flag.withDescription("All facts of the ledger, in the order of commits"),
+    Flag.withDefault(false)
+  )
+}
+
+export const command = Command.make("export", flags, (options) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.of(options)
+    let facts = 0
+    yield* Stream.runForEachArray(Ledger.facts(scope), (page) => {
+      facts += page.length
+      return Output.lines(page.map((fact) => JSON.stringify(fact)))
+    })
+    if (facts === 0) {
+      return yield* Scope.nothing(scope, options.ledger)
+    }
+  }).pipe(Effect.provide(Ledger.forReading(options.ledger)))
+).pipe(
+  Command.withDescription("Write facts as JSON Lines, in the order of their scope"),
+  Command.withExamples([
+    { command: "runledger export --run run-1", description: "The facts of a run" },
+    { command: "runledger export --all | gzip > ledger.jsonl.gz", description: "The whole ledger" }
+  ])
+)

@@ -1,0 +1,26 @@
+/**
+ * How a command ends when it does not end well.
+ */
+import { Schema } from "effect"
+
+/** The exit statuses; 130 and 143 are those of SIGINT and SIGTERM. */
+export const status = {
+  /** `verify` found faults, or nothing matched. */
+  found: 1,
+  /** Some lines of the input were refused; the others are recorded. */
+  refused: 2,
+  /** The ledger cannot be opened, read or written. */
+  ledger: 3,
+  /** The command was called wrongly. */
+  usage: 64
+} as const
+
+/** Ends the command with a status; `message` is the one line that goes to stderr, none where all is said. */
+export class Failure extends Schema.TaggedError<Failure>()("Failure", {
+  status: Schema.Number,
+  message: Schema.String
+}) {}
+
+/** What is wrong with the ledger, as the end of a command. */
+export const ledger = (error: { readonly message: string }): Failure =>
+  new Failure({ status: status.ledger, message: error.message })

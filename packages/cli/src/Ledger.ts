@@ -1,0 +1,40 @@
+/**
+ * The ledger that a command works on.
+ */
+import { type CanonicalEvent, type Cursor, EventStore } from "@runledger/core"
+import * as SqliteLedger from "@runledger/sql/sqlite"
+import { Effect, Layer, Option, Stream } from "effect"
+import { Flag } from "effect/cli"
+import * as Failure from "./Failure.ts"
+
+/** `--ledger PATH`, the same in every command. */
+export const flag = Flag.String("ledger").pipe(
+  Flag.withMetavar("PATH"),
+  Flag.withDescription("The ledger, an SQLite file"),
+  Flag.withDefault("./runledger.db")
+)
+
+/** The ledger to record into, which is made when it is not there; or the one to read, for reading never writes. */
+const open = (options: SqliteLedger.Options): Layer.Layer<EventStore.EventStore, Failure.Failure> =>
+  SqliteLedger.layer(options).pipe(
+    Layer.catch((error) => Layer.effect(EventStore.EventStore, Effect.fail(Failure.ledger(error))))
+  )
+
+export const forWriting = (path: string) => open({ path })
+
+export const forReading = (path: string) => open({ path, readOnly: true })
+
+/** The facts of a scope, in order. */
+export const facts = (
+  scope: Cursor.ReadScope
+): Stream.Stream<CanonicalEvent.CanonicalEvent, Failure.Failure, EventStore.EventStore> =>
+  Stream.unwrap(
+    Effect.map(EventStore.EventStore, (store) =>
+      Stream.paginate(undefined as Cursor.Cursor | undefined, (after) =>
+        store.read({ scope, after }).pipe(
+          Effect.mapError(Failure.ledger),
+          Effect.map(({ facts, hasMore, next }) => [facts, hasMore ? Option.some(next) : Option.none()] as const)
+        )
+      )
+    )
+  )

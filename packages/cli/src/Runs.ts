@@ -1,0 +1,56 @@
+/**
+ * `runledger runs`: the runs of a ledger.
+ */
+import { EventStore } from "@runledger/core"
+import { Effect } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as Failure from "./Failure.ts"
+import * as Format from "./Format.ts"
+import * as Ledger from "./Ledger.ts"
+import * as Output from "./Output.ts"
+
+const flags = {
+  ledger: Ledger.flag,
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("A JSON object a line, times in milliseconds since the epoch"),
+    Flag.withDefault(false)
+  )
+}
+
+const header = ["RUN", "THREAD", "STATUS", "FACTS", "STARTED (UTC)", "LASTED"]
+
+const row = (run: EventStore.RunEntry): ReadonlyArray<string> => [
+  Format.inline(run.runId, 60),
+  Format.inline(run.threadId ?? "", 60),
+  Format.inline(run.doneReason === undefined ? run.status : `${run.status}: ${run.doneReason}`, 40),
+  Format.count(run.facts),
+  `${Format.day(run.startedAt)} ${Format.timeOfDay(run.startedAt)}`,
+  Format.duration(run.updatedAt - run.startedAt)
+]
+
+const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
+  const widths = header.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)))
+  return rows.map((cells) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd()
+  )
+}
+
+export const command = Command.make("runs", flags, (options) =>
+  Effect.gen(function* () {
+    const store = yield* EventStore.EventStore
+    const runs = yield* Effect.mapError(store.runs, Failure.ledger)
+    if (runs.length === 0) {
+      return yield* Output.notice(`${Format.inline(options.ledger)} holds no runs`)
+    }
+    yield* Output.lines(options.json ? runs.map((run) => JSON.stringify(run)) : table([header, ...runs.map(row)]))
+  }).pipe(Effect.provide(Ledger.forReading(options.ledger)))
+).pipe(
+  Command.withDescription("List the runs of a ledger, in the order in which they first appeared"),
+  Command.withExamples([
+    { command: "runledger runs", description: "A table" },
+    { command: "runledger runs --json", description: "For programs" }
+  ])
+)

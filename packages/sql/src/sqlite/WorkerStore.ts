@@ -1,0 +1,106 @@
+/**
+ * The store over a SQLite file, in a worker thread of its own.
+ */
+import { type EventStore, LedgerError } from "@runledger/core"
+import { Effect, type Scope } from "effect"
+import { Worker } from "node:worker_threads"
+import type { OpenError, Options } from "./InThreadStore.ts"
+import { type Call, fromPlain, pack, type Reply, type Request } from "./protocol.ts"
+
+const entry = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url)
+
+interface Connection {
+  /**
+   * Sends a call. The worker runs the method of the same name, so `A` and `E` are what that method has; an interrupted
+   * call is carried out all the same.
+   */
+  readonly call: <A, E extends LedgerError.StoreError>(call: Call) => Effect.Effect<A, E | LedgerError.UnavailableError>
+  readonly close: Effect.Effect<void>
+}
+
+const connect = (options: Options): Connection => {
+  // Flags of the process may not be fit for a worker: with --input-type, for one, it does not start.
+  const worker = new Worker(entry, { workerData: options, execArgv: [], name: "runledger" })
+  const waiting = new Map<number, (reply: Effect.Effect<unknown, LedgerError.StoreError>) => void>()
+  let requests = 0
+  let stopped: LedgerError.UnavailableError | undefined
+  let onExit: (() => void) | undefined
+
+  const send = (request: Request): void => {
+    // The process does not end while an answer is owed, and does not wait for an idle worker.
+    if (waiting.size === 0) {
+      worker.ref()
+    }
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    worker.postMessage(request)
+  }
+
+  const stop = (why: string, cause?: unknown): void => {
+    stopped ??= new LedgerError.UnavailableError({
+      message: `the worker of the ledger ${options.path} stopped (${why}); what was not confirmed may not be saved: open the ledger again`,
+      ...(cause === undefined ? {} : { cause })
+    })
+    for (const resume of waiting.values()) {
+      resume(Effect.fail(stopped))
+    }
+    waiting.clear()
+  }
+
+  worker.on("error", (cause) => stop(cause instanceof Error ? cause.message : String(cause), cause))
+  worker.on("exit", (code) => {
+    stop(`exit code ${code}`)
+    onExit?.()
+  })
+  worker.on("message", (reply: Reply) => {
+    const resume = waiting.get(reply.id)
+    waiting.delete(reply.id)
+    if (waiting.size === 0) {
+      worker.unref()
+    }
+    if ("value" in reply) {
+      resume?.(Effect.succeed(reply.value))
+      return
+    }
+    const error = fromPlain(reply.error)
+    resume?.(error === undefined ? Effect.die(new Error(reply.error.message)) : Effect.fail(error))
+  })
+
+  return {
+    call: <A, E extends LedgerError.StoreError>(call: Call) =>
+      Effect.callback<A, E | LedgerError.UnavailableError>((resume) => {
+        if (stopped !== undefined) {
+          resume(Effect.fail(stopped))
+          return
+        }
+        requests += 1
+        send({ id: requests, call })
+        waiting.set(requests, (reply) => resume(reply as Effect.Effect<A, E>))
+      }),
+    close: Effect.callback((resume) => {
+      if (stopped !== undefined) {
+        resume(Effect.void)
+        return
+      }
+      onExit = () => resume(Effect.void)
+      send({ id: 0, call: { method: "close" } })
+    })
+  }
+}
+
+/** Starts the worker and opens the ledger there, for as long as the scope lives. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<EventStore.EventStoreShape, OpenError, Scope.Scope> {
+  const { call } = yield* Effect.acquireRelease(
+    Effect.sync(() => connect(options)),
+    ({ close }) => close
+  )
+  yield* call<void, OpenError>({ method: "open" })
+  return {
+    append: (batch) => Effect.suspend(() => call({ method: "append", batch: pack(batch) })),
+    read: ({ after, limit, scope }) => call({ method: "read", scope, after, limit }),
+    count: (scope) => call({ method: "count", scope }),
+    get: (eventId) => call({ method: "get", eventId }),
+    runs: call({ method: "runs" })
+  }
+})

@@ -1,0 +1,49 @@
+/**
+ * What SQLite's errors mean for who uses a ledger.
+ */
+import { LedgerError } from "@runledger/core"
+import { Predicate } from "effect"
+import type { SqlError } from "effect/sql"
+import { damaged } from "../SqlEventStore.ts"
+
+/** How long a statement waits for another process's lock, in milliseconds. */
+export const busyTimeout = 5000
+
+/** SQLite's primary result code: the low byte of the extended one that Node gives. */
+const resultCode = ({ reason: { cause } }: SqlError.SqlError): number | undefined =>
+  Predicate.hasProperty(cause, "errcode") && typeof cause.errcode === "number" ? cause.errcode & 0xff : undefined
+
+/** Turns an error of SQLite into one of the ledger at this path. */
+export const fromSqlError =
+  (path: string) =>
+  (error: SqlError.SqlError): LedgerError.IntegrityError | LedgerError.UnavailableError => {
+    const unavailable = (what: string): LedgerError.UnavailableError =>
+      new LedgerError.UnavailableError({ message: `the ledger ${path} ${what}`, cause: error.reason.cause })
+    switch (resultCode(error)) {
+      case 5: // SQLITE_BUSY
+      case 6: // SQLITE_LOCKED
+        return unavailable(
+          `is locked: another process held its write lock for more than ${busyTimeout} ms; try again, or stop that process`
+        )
+      case 13: // SQLITE_FULL
+        return unavailable("cannot grow: the disk is full; nothing of this was written, free some space and try again")
+      case 10: // SQLITE_IOERR
+        return unavailable(
+          `cannot be read or written: its disk is full or failing (${error.message}); nothing of this was written`
+        )
+      case 3: // SQLITE_PERM
+      case 8: // SQLITE_READONLY
+      case 14: // SQLITE_CANTOPEN
+      case 23: // SQLITE_AUTH
+        return unavailable(
+          `cannot be opened or written (${error.message}); check the permissions of the file and of its folder, in which SQLite keeps two more files while a ledger is open`
+        )
+      case 11: // SQLITE_CORRUPT
+      case 26: // SQLITE_NOTADB
+      case 1: // SQLITE_ERROR: a table or a column that is missing
+      case 19: // SQLITE_CONSTRAINT: sequences that contradict the index
+        return damaged(path, error.message, error.reason.cause)
+      default:
+        return unavailable(`failed: ${error.message}`)
+    }
+  }
