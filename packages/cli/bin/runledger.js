@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Plain JavaScript that any Node can read, so that an old one gets a sentence instead of a syntax error.
 import { existsSync } from "node:fs"
+import * as nodeModule from "node:module"
 
 const major = Number(process.versions.node.split(".")[0])
 if (major < 24) {
@@ -9,6 +10,9 @@ if (major < 24) {
   )
   process.exit(3)
 }
+
+// Most of a short command's time is loading code.
+nodeModule.enableCompileCache()
 
 const source = new URL("../src/main.ts", import.meta.url)
 await import(existsSync(source) ? source.href : new URL("../dist/main.js", import.meta.url).href)

@@ -10,19 +10,20 @@ import * as Failure from "./Failure.ts"
 /** `--ledger PATH`, the same in every command. */
 export const flag = Flag.String("ledger").pipe(
   Flag.withMetavar("PATH"),
-  Flag.withDescription("The ledger, an SQLite file"),
+  Flag.withDescription("The ledger, an SQLite file; ./runledger.db without it"),
   Flag.withDefault("./runledger.db")
 )
 
-/** The ledger to record into, which is made when it is not there; or the one to read, for reading never writes. */
-const open = (options: SqliteLedger.Options): Layer.Layer<EventStore.EventStore, Failure.Failure> =>
-  SqliteLedger.layer(options).pipe(
-    Layer.catch((error) => Layer.effect(EventStore.EventStore, Effect.fail(Failure.ledger(error))))
-  )
+const opened = (
+  store: Layer.Layer<EventStore.EventStore, SqliteLedger.OpenError>
+): Layer.Layer<EventStore.EventStore, Failure.Failure> =>
+  Layer.catch(store, (error) => Layer.effect(EventStore.EventStore, Effect.fail(Failure.ledger(error))))
 
-export const forWriting = (path: string) => open({ path })
+/** The ledger to record into; it is made when it is not there. */
+export const forWriting = (path: string) => opened(SqliteLedger.layer({ path }))
 
-export const forReading = (path: string) => open({ path, readOnly: true })
+/** The ledger to read, which never writes it. Nothing else runs meanwhile, so no worker has to start. */
+export const forReading = (path: string) => opened(SqliteLedger.layerInThread({ path, readOnly: true }))
 
 /** The facts of a scope, in order. */
 export const facts = (

@@ -30,7 +30,7 @@ const presenter = CliOutput.layerPresenter({
     event._tag === "InvalidInvocation"
       ? Output.notice(
           [
-            ...event.errors.map((error) => `runledger: ${Format.inline(error.message)}`),
+            ...event.errors.map((error) => `runledger: ${Format.inline(error.message.replace(/\s+/g, " "))}`),
             `see: ${event.commandPath.join(" ")} --help`
           ].join("\n")
         )
@@ -56,7 +56,7 @@ const finish = (cause: Cause.Cause<unknown>): number => {
     return error.status
   }
   if (typeof error === "object" && error !== null && "_tag" in error && error._tag === "ShowHelp") {
-    return "errors" in error && Array.isArray(error.errors) && error.errors.length > 0 ? Failure.status.usage : 0
+    return Failure.status.usage
   }
   process.stderr.write(`runledger: ${Format.inline(error instanceof Error ? error.message : String(error), 1000)}\n`)
   return Failure.status.ledger

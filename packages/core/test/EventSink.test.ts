@@ -1,0 +1,363 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  type AgentEvent,
+  Durability,
+  EventSink,
+  EventStager,
+  EventStore,
+  LedgerError,
+  LiveSink,
+  Normalizer,
+  type StagedEvent
+} from "@runledger/core"
+import { Arbitraries } from "@runledger/testing"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Result } from "effect"
+import { TestClock } from "effect/testing"
+
+const ids = { threadId: "t", runId: "r" }
+const context = { ...ids, origin: "native" }
+const start: AgentEvent.AgentEvent = { _tag: "RunStart", ...ids }
+const stepEnd: AgentEvent.AgentEvent = { _tag: "StepEnd" }
+const invalid = new LedgerError.ValidationError({ message: "validation error: refused by the test" })
+
+/** A live sink that remembers what it got. */
+const audience = () => {
+  const got: Array<LiveSink.Envelope> = []
+  return { got, layer: Layer.succeed(LiveSink.LiveSink, { deliver: (envelope) => void got.push(envelope) }) }
+}
+
+/** A stager that remembers its units. */
+const staging = () => {
+  const units: Array<StagedEvent.StagedUnit> = []
+  const layer = Layer.succeed(EventStager.EventStager, {
+    stage: (unit) => Result.succeed(void units.push(unit)),
+    flush: Effect.void
+  })
+  return { units, layer }
+}
+
+const failing: ReadonlyArray<Normalizer.NormalizerShape> = [
+  Normalizer.fromNormalize(() => Result.fail(invalid)),
+  Normalizer.fromNormalize(() => {
+    throw new Error("defect")
+  })
+]
+
+const quiet = Layer.succeed(EventSink.OnNotRecorded, () => Effect.void)
+const mode = (durability: Durability.DurabilityMode) => Layer.succeed(Durability.Durability, durability)
+const normalizer = Layer.effect(Normalizer.Normalizer, Normalizer.make(context))
+
+describe("the live stream", () => {
+  const emitAll = (events: ReadonlyArray<AgentEvent.AgentEvent>) =>
+    Effect.gen(function* () {
+      const sink = yield* EventSink.make
+      const middle = Math.floor(events.length / 2)
+      yield* Effect.forEach(events.slice(0, middle), sink.emit)
+      yield* sink.emitAll(events.slice(middle))
+    })
+
+  const throwing = Layer.succeed(EventStager.EventStager, {
+    stage: () => {
+      throw new Error("defect")
+    },
+    flush: Effect.void
+  })
+  const refusing = Layer.succeed(EventStager.EventStager, { stage: () => Result.fail(invalid), flush: Effect.void })
+  const brokenStore = Layer.provide(
+    EventStager.layer,
+    Layer.mock(EventStore.EventStore)({ append: () => Effect.fail(invalid) })
+  )
+  const environments = [
+    ...failing.map((shape) => Layer.merge(Layer.succeed(Normalizer.Normalizer, shape), staging().layer)),
+    ...[throwing, refusing, brokenStore].map((stager) => Layer.merge(normalizer, stager)),
+    ...Durability.DurabilityMode.literals.map((durability) =>
+      Layer.mergeAll(normalizer, staging().layer, mode(durability))
+    )
+  ]
+
+  it.effect.prop(
+    "equals the input in every mode, and under a failing normalizer, stager and store",
+    [Arbitraries.stream(ids)],
+    ([events]) =>
+      Effect.forEach(
+        environments,
+        (environment) =>
+          Effect.gen(function* () {
+            const { got, layer } = audience()
+            yield* emitAll(events).pipe(Effect.provide([layer, environment, quiet]), Effect.scoped)
+            assert.strictEqual(got.length, events.length)
+            got.forEach(({ event, ordinal }, index) => {
+              assert.strictEqual(event, events[index])
+              assert.strictEqual(ordinal, index + 1)
+            })
+          }),
+        { discard: true }
+      ),
+    { arbitrary: { runs: 30 } }
+  )
+
+  it.effect("does not wait for a store that hangs", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { got, layer: live } = audience()
+      const store = Layer.mock(EventStore.EventStore)({ append: () => Deferred.await(gate) })
+      yield* Effect.gen(function* () {
+        yield* emitAll([start, stepEnd, { _tag: "Error", message: "" }])
+        assert.strictEqual(got.length, 3)
+        yield* Deferred.succeed(gate, undefined)
+      }).pipe(Effect.provide([live, normalizer, Layer.provide(EventStager.layer, store)]))
+    })
+  )
+})
+
+describe("emit", () => {
+  it.effect("stages nothing that cannot be normalized, and reports it", () =>
+    Effect.gen(function* () {
+      for (const shape of failing) {
+        const { got, layer: live } = audience()
+        const { layer: stager, units } = staging()
+        const reports: Array<EventSink.NotRecorded> = []
+        yield* Effect.gen(function* () {
+          const sink = yield* EventSink.make
+          yield* sink.emit(start)
+        }).pipe(
+          Effect.provide([live, stager, Layer.succeed(Normalizer.Normalizer, shape)]),
+          Effect.provideService(EventSink.OnNotRecorded, (error) => Effect.sync(() => void reports.push(error)))
+        )
+        assert.deepStrictEqual(
+          got.map(({ event }) => event),
+          [start]
+        )
+        assert.deepStrictEqual(units, [])
+        assert.deepStrictEqual(
+          reports.map(({ ordinal, tag }) => [ordinal, tag]),
+          [[1, "RunStart"]]
+        )
+      }
+    })
+  )
+
+  it.effect("gives an event one ordinal and one time, live and in the ledger, and its facts one unit", () =>
+    Effect.gen(function* () {
+      const { got, layer: live } = audience()
+      const { layer: stager, units } = staging()
+      yield* Effect.gen(function* () {
+        const sink = yield* EventSink.make
+        yield* TestClock.setTime(1000)
+        yield* sink.emit({ _tag: "TextDelta", delta: "dropped by policy" })
+        yield* TestClock.setTime(2000)
+        yield* sink.emit({
+          _tag: "StateSnapshot",
+          snapshot: { extensions: { __context_compaction: { in_flight: { task_id: "a" }, failures: [{}] } } }
+        })
+      }).pipe(Effect.provide([live, stager, normalizer]))
+      assert.deepStrictEqual(
+        got.map(({ occurredAt, ordinal }) => [ordinal, occurredAt]),
+        [
+          [1, 1000],
+          [2, 2000]
+        ]
+      )
+      assert.deepStrictEqual(
+        units.map((unit) => unit.map(({ kind, occurredAt, ordinal }) => [kind, ordinal, occurredAt])),
+        [
+          [
+            ["ContextCompactionFailed", 2, 2000],
+            ["ContextCompactionStarted", 2, 2000]
+          ]
+        ]
+      )
+    })
+  )
+
+  it.effect("records what was said at that moment, whatever happens to the object later", () =>
+    Effect.gen(function* () {
+      const snapshot = { step: 1, nested: { list: [1] } }
+      const page = yield* Effect.gen(function* () {
+        const sink = yield* EventSink.make
+        yield* sink.emit({ _tag: "StateSnapshot", snapshot })
+        snapshot.step = 2
+        snapshot.nested.list.push(2)
+        yield* sink.close
+        const store = yield* EventStore.EventStore
+        return yield* store.read({ scope: { _tag: "Run", runId: "r" } })
+      }).pipe(
+        Effect.provide(
+          Layer.mergeAll(normalizer, EventStager.layer, mode("full_fidelity")).pipe(
+            Layer.provideMerge(EventStore.layerMemory)
+          )
+        )
+      )
+      assert.deepStrictEqual(
+        page.facts.map(({ payload }) => payload),
+        [{ _tag: "StateSnapshot", snapshot: { step: 1, nested: { list: [1] } } }]
+      )
+    })
+  )
+
+  it.effect("refuses what has no JSON, delivers it, and goes on", () =>
+    Effect.gen(function* () {
+      const cycle: Record<string, unknown> = {}
+      cycle["self"] = cycle
+      const { layer: stager, units } = staging()
+      const { got, layer: live } = audience()
+      const reasons: Array<string> = []
+      yield* Effect.gen(function* () {
+        const sink = yield* EventSink.make
+        yield* sink.emit({ _tag: "ToolCallReady", id: "c", name: "x", arguments: cycle as never })
+        yield* sink.emit({ _tag: "Error", message: "after" })
+      }).pipe(
+        Effect.provide([live, stager, normalizer]),
+        Effect.provideService(EventSink.OnNotRecorded, ({ cause }) =>
+          Effect.sync(() => void reasons.push((cause as { readonly _tag: string })._tag))
+        )
+      )
+      assert.strictEqual(got.length, 2)
+      assert.deepStrictEqual(reasons, ["SerializationError"])
+      assert.deepStrictEqual(
+        units.flat().map(({ kind }) => kind),
+        ["ErrorRecorded"]
+      )
+    })
+  )
+
+  it.effect("survives a live sink that throws", () =>
+    Effect.gen(function* () {
+      const { layer: stager, units } = staging()
+      yield* Effect.gen(function* () {
+        const sink = yield* EventSink.make
+        yield* sink.emit(start)
+      }).pipe(
+        Effect.provide([stager, normalizer]),
+        Effect.provideService(LiveSink.LiveSink, {
+          deliver: () => {
+            throw new Error("gone")
+          }
+        })
+      )
+      assert.strictEqual(units.length, 1)
+    })
+  )
+
+  it.effect("leaves facts staged once although it is interrupted at any point, or its audience hangs", () =>
+    Effect.gen(function* () {
+      for (let yields = 0; yields < 12; yields++) {
+        const { layer: stager, units } = staging()
+        const delivered: Array<number> = []
+        yield* Effect.gen(function* () {
+          const live = yield* LiveSink.fromEffect(({ ordinal }) =>
+            Effect.andThen(
+              Effect.sync(() => void delivered.push(ordinal)),
+              Effect.never
+            )
+          )
+          const sink = yield* Effect.provideService(EventSink.make, LiveSink.LiveSink, live)
+          const fiber = yield* Effect.forkChild(sink.emit(start))
+          yield* Effect.forEach(Array.from({ length: yields }), () => Effect.yieldNow)
+          yield* Fiber.interrupt(fiber)
+          yield* Effect.forkChild(sink.emit({ _tag: "Error", message: "second" }))
+          yield* Effect.yieldNow
+        }).pipe(Effect.provide([stager, normalizer]), Effect.scoped)
+        const recorded = units.flat().map(({ ordinal }) => ordinal)
+        assert.deepStrictEqual(recorded, delivered)
+        assert.strictEqual(new Set(recorded).size, recorded.length)
+        assert.isAtLeast(recorded.length, 1)
+      }
+    })
+  )
+
+  it.effect("keeps the order of parallel emits the same live as staged", () =>
+    Effect.gen(function* () {
+      const { got, layer: live } = audience()
+      const { layer: stager, units } = staging()
+      yield* Effect.gen(function* () {
+        const sink = yield* EventSink.make
+        yield* Effect.forEach(
+          Array.from({ length: 200 }, (_, index) => index),
+          (index) => Effect.andThen(Effect.yieldNow, sink.emit({ _tag: "Error", message: String(index) })),
+          { concurrency: "unbounded" }
+        )
+      }).pipe(Effect.provide([live, stager, normalizer]))
+      assert.deepStrictEqual(
+        units.flat().map(({ payload }) => JSON.parse(payload)),
+        got.map(({ event }) => event)
+      )
+      assert.strictEqual(got.length, 200)
+    })
+  )
+
+  it.effect("is a defect after close", () =>
+    Effect.gen(function* () {
+      const { layer: stager } = staging()
+      const exit = yield* Effect.gen(function* () {
+        const sink = yield* EventSink.make
+        yield* sink.close
+        yield* sink.close
+        return yield* Effect.exit(sink.emit(stepEnd))
+      }).pipe(Effect.provide([stager, normalizer]))
+      assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof EventSink.SinkClosed)
+    })
+  )
+})
+
+describe("emitAll", () => {
+  it.effect("keeps the order over many steps", () =>
+    Effect.gen(function* () {
+      const { got, layer: live } = audience()
+      const { layer: stager, units } = staging()
+      const events = Array.from({ length: 1000 }, (_, index): AgentEvent.AgentEvent => ({
+        _tag: "Error",
+        message: String(index)
+      }))
+      yield* Effect.flatMap(EventSink.make, (sink) => sink.emitAll(events)).pipe(
+        Effect.provide([live, stager, normalizer])
+      )
+      assert.deepStrictEqual(
+        got.map(({ event }) => event),
+        events
+      )
+      assert.strictEqual(units.length, 1000)
+    })
+  )
+})
+
+describe("close", () => {
+  it.effect("waits for the commit, then closes the live sink", () =>
+    Effect.gen(function* () {
+      const order: Array<string> = []
+      const committed = yield* Deferred.make<void>()
+      const stager = Layer.succeed(EventStager.EventStager, {
+        stage: () => Result.void,
+        flush: Effect.andThen(
+          Deferred.await(committed),
+          Effect.sync(() => void order.push("committed"))
+        )
+      })
+      yield* Effect.gen(function* () {
+        const sink = yield* EventSink.make
+        const fiber = yield* Effect.forkChild(sink.close)
+        yield* Effect.yieldNow
+        assert.deepStrictEqual(order, [])
+        yield* Deferred.succeed(committed, undefined)
+        yield* Fiber.join(fiber)
+      }).pipe(
+        Effect.provide([stager, normalizer]),
+        Effect.provideService(LiveSink.LiveSink, {
+          deliver: () => {},
+          close: Effect.sync(() => void order.push("closed"))
+        })
+      )
+      assert.deepStrictEqual(order, ["committed", "closed"])
+    })
+  )
+
+  it.effect("comes with the scope of the layer", () =>
+    Effect.gen(function* () {
+      const store = yield* EventStore.EventStore
+      yield* Effect.flatMap(EventSink.EventSink, (sink) => sink.emit(start)).pipe(
+        Effect.provide(EventSink.layer.pipe(Layer.provide(normalizer), Layer.provide(EventStager.layer)))
+      )
+      assert.strictEqual(yield* store.count({ _tag: "Run", runId: "r" }), 1)
+    }).pipe(Effect.provide(EventStore.layerMemory))
+  )
+})
