@@ -22,9 +22,7 @@ if (process.argv[2] === "enter") {
   copyFileSync("../../LICENSE", "LICENSE")
   const { scripts: _, ...published } = JSON.parse(readFileSync(manifest, "utf8"))
   renameSync(manifest, backup)
-  published.exports = Object.fromEntries(
-    Object.entries(published.exports).map(([path, entry]) => [path, built(entry)])
-  )
+  published.exports = Object.fromEntries(Object.entries(published.exports).map(([path, entry]) => [path, built(entry)]))
   writeFileSync(manifest, `${JSON.stringify(published, null, 2)}\n`)
 } else if (existsSync(backup)) {
   renameSync(backup, manifest)

@@ -3,10 +3,10 @@
 import { existsSync } from "node:fs"
 import * as nodeModule from "node:module"
 
-const major = Number(process.versions.node.split(".")[0])
-if (major < 24) {
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+if (major < 24 || (major === 24 && minor < 16)) {
   process.stderr.write(
-    `runledger needs Node 24 or newer, and this is ${process.version}; in a checkout, start it with npx runledger\n`
+    `runledger needs Node 24.16 or newer, and this is ${process.version}; in a checkout, start it with npx runledger\n`
   )
   process.exit(3)
 }

@@ -3,8 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Context, Effect, Layer } from "effect"
-import type { RunFinish } from "./AgentEvent.ts"
+import { Clock, Context, Effect, Layer, Schema } from "effect"
 import type { CanonicalEvent } from "./CanonicalEvent.ts"
 import * as Cursor from "./Cursor.ts"
 import {
@@ -61,7 +60,10 @@ export interface EventStoreShape {
    */
   readonly append: (batch: ReadonlyArray<StagedEvent>) => Effect.Effect<void, StoreError>
 
-  /** Reads a page of a scope after a cursor, from the start without one. At most `limit` facts, 1,000 by default. */
+  /**
+   * Reads a page of a scope after a cursor, from the start without one. At most `limit` facts, 1,000 by default; 0 asks only
+   * whether there are more.
+   */
   readonly read: (options: {
     readonly scope: Cursor.ReadScope
     readonly after?: Cursor.Cursor | undefined
@@ -86,8 +88,19 @@ export interface EventStoreShape {
  */
 export class EventStore extends Context.Service<EventStore, EventStoreShape>()("@runledger/core/EventStore") {}
 
+const isTermination = Schema.is(Lifecycle.TerminationReason)
+
+/** The reason of a finish, unless the payload is not that of one; a payload that was too large keeps only its size. */
+const terminationOf = (payload: string): Lifecycle.TerminationReason | undefined => {
+  const finish: unknown = JSON.parse(payload)
+  const termination: unknown =
+    typeof finish === "object" && finish !== null ? Reflect.get(finish, "termination") : undefined
+  return isTermination(termination) ? termination : undefined
+}
+
 /**
- * Where a run stands after a fact, for the run index of a store; undefined when the fact does not change it.
+ * Where a run stands after a fact, for the run index of a store; undefined when the fact does not change it. The kind
+ * decides the status, the payload of a finish adds the done reason.
  *
  * @category run index
  * @since 0.1.0
@@ -99,13 +112,14 @@ export const statusAfter = (
     case "RunStarted":
     case "RunResumed":
       return { status: "running", doneReason: undefined }
-    case "RunFinished":
     case "RunSuspended":
+      return { status: "waiting", doneReason: undefined }
+    case "RunFinished":
     case "RunCancelled":
     case "RunErrored":
     case "RunTerminated": {
-      const { termination }: typeof RunFinish.Type = JSON.parse(event.payload)
-      return { status: Lifecycle.statusAfter(termination), doneReason: Lifecycle.doneReason(termination) }
+      const termination = terminationOf(event.payload)
+      return { status: "done", doneReason: termination && Lifecycle.doneReason(termination) }
     }
     default:
       return undefined

@@ -104,10 +104,7 @@ export interface NormalizerOptions {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  context: RunContext.RunContext,
-  options?: NormalizerOptions
-): Effect.Effect<NormalizerShape> =>
+export const make = (context: RunContext.RunContext, options?: NormalizerOptions): Effect.Effect<NormalizerShape> =>
   Effect.map(Ref.make(initial(context, options?.resumed ?? false)), (ref) => {
     const run = frame(context)
     const before = (event: AgentEvent) => (options?.reopen ? reopen(ref.ref.current, event) : ref.ref.current)

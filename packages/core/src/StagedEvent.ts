@@ -7,12 +7,11 @@ import { Result } from "effect"
 import { randomUUIDv7 } from "node:crypto"
 import type { Fidelity, Kind, NormalizedEvent, Visibility } from "./CanonicalEvent.ts"
 import { scopeIds } from "./CanonicalEvent.ts"
-import { isStorable } from "./internal/text.ts"
 import { SerializationError, ValidationError } from "./LedgerError.ts"
 
 /**
  * A staged event is immutable: a retried commit sends the same one again, and the store knows it by its `eventId`, a
- * UUIDv7. `payload` is JSON text, made once; `occurredAt` is milliseconds since the epoch.
+ * UUIDv7 in lower case. `payload` is JSON text, made once; `occurredAt` is milliseconds since the epoch.
  *
  * @category models
  * @since 0.1.0
@@ -40,6 +39,14 @@ export interface StagedEvent {
  * @since 0.1.0
  */
 export type StagedUnit = ReadonlyArray<StagedEvent>
+
+/**
+ * Whether a store can keep an id or a name as it is: it must hold no NUL and no lone surrogate.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isStorable = (id: string): boolean => !id.includes("\0") && id.isWellFormed()
 
 /**
  * Refuses a unit that no store can keep as it is: one with a NUL or a lone surrogate in an id or a name.

@@ -305,10 +305,13 @@ describe("emitAll", () => {
     Effect.gen(function* () {
       const { got, layer: live } = audience()
       const { layer: stager, units } = staging()
-      const events = Array.from({ length: 1000 }, (_, index): AgentEvent.AgentEvent => ({
-        _tag: "Error",
-        message: String(index)
-      }))
+      const events = Array.from(
+        { length: 1000 },
+        (_, index): AgentEvent.AgentEvent => ({
+          _tag: "Error",
+          message: String(index)
+        })
+      )
       yield* Effect.flatMap(EventSink.make, (sink) => sink.emitAll(events)).pipe(
         Effect.provide([live, stager, normalizer])
       )

@@ -156,7 +156,9 @@ describe("Normalizer", () => {
       "RunStarted",
       "RunFinished"
     ])
-    const failing = Normalizer.fromNormalize((event) => make().normalize({ ...start, ...event, threadId: " " } as never))
+    const failing = Normalizer.fromNormalize((event) =>
+      make().normalize({ ...start, ...event, threadId: " " } as never)
+    )
     assert.isTrue(Result.isFailure(failing.normalizeMany(start)))
   })
 

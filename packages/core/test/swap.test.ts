@@ -33,9 +33,7 @@ const compose = (parts: {
   EventSink.layer.pipe(
     Layer.provide(parts.live ?? Layer.empty),
     Layer.provide(parts.durability ?? Layer.empty),
-    Layer.provide(
-      parts.normalizer ?? Layer.orDie(Normalizer.layer({ threadId: "t", runId: "r", origin: "native" }))
-    ),
+    Layer.provide(parts.normalizer ?? Layer.orDie(Normalizer.layer({ threadId: "t", runId: "r", origin: "native" }))),
     Layer.provide(parts.stager ?? EventStager.layer)
   )
 

@@ -23,9 +23,7 @@ describe("what public functions need and how they fail", () => {
     expectTypeOf<EventSink.EventSinkShape["emitAll"]>().returns.toEqualTypeOf<Effect.Effect<void>>()
     expectTypeOf<EventSink.EventSinkShape["close"]>().toEqualTypeOf<Effect.Effect<void, EventStager.StagingFailed>>()
 
-    expectTypeOf(EventStager.layer).toEqualTypeOf<
-      Layer.Layer<EventStager.EventStager, never, EventStore.EventStore>
-    >()
+    expectTypeOf(EventStager.layer).toEqualTypeOf<Layer.Layer<EventStager.EventStager, never, EventStore.EventStore>>()
     expectTypeOf<EventStager.EventStagerShape["stage"]>().returns.toEqualTypeOf<
       Result.Result<void, LedgerError.ValidationError>
     >()

@@ -41,7 +41,8 @@ const unfaithful = (text: string, wellFormed: boolean): string | undefined => {
       } else if (/^-?\d{16,}$/.test(source) && String(value) !== source) {
         found ??= `the number ${source} cannot be kept exactly; send it as a string`
       }
-    } else if (wellFormed && !(typeof value === "string" ? value + key : key).isWellFormed()) {
+    }
+    if (wellFormed && !(key.isWellFormed() && (typeof value !== "string" || value.isWellFormed()))) {
       found ??= "a string holds a lone surrogate"
     }
     return value

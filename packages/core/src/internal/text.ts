@@ -1,5 +1,5 @@
 /**
- * Text rules that the vocabulary shares: what counts as blank, what a store can keep, and SHA-256.
+ * Text rules that the vocabulary shares: what counts as blank, and SHA-256.
  */
 import { createHash } from "node:crypto"
 
@@ -14,9 +14,6 @@ const visible = new RegExp(`[^${space.slice(1)}`)
 export const trim = (text: string): string => text.replace(margins, "")
 
 export const isBlank = (text: string): boolean => !visible.test(text)
-
-/** Neither SQLite nor Postgres keeps a NUL or a lone surrogate in a text as it was given. */
-export const isStorable = (id: string): boolean => !id.includes("\0") && id.isWellFormed()
 
 /** The lower-case hex SHA-256 of the UTF-8 bytes of `text`; synchronous, as the pure transition needs it. */
 export const sha256 = (text: string): string => createHash("sha256").update(text, "utf8").digest("hex")

@@ -1,8 +1,8 @@
 /**
  * How a batch gets into the tables: one transaction, surrogates and sequences from memory where they are known.
  */
-import { EventStore, LedgerError, type StagedEvent } from "@runledger/core"
-import { Clock, Effect, Result, Semaphore } from "effect"
+import { EventStore, LedgerError, StagedEvent } from "@runledger/core"
+import { Clock, Effect, Semaphore } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as Row from "./eventRow.ts"
 
@@ -48,12 +48,6 @@ const invalid = (what: string): LedgerError.ValidationError =>
 const isKnownEventId = (error: Failure): boolean =>
   error._tag === "SqlError" && error.reason._tag === "UniqueViolation" && error.reason.constraint === "events.event_id"
 
-const statusAfter = (event: StagedEvent.StagedEvent) =>
-  Result.try({
-    try: () => EventStore.statusAfter(event),
-    catch: () => invalid(`the payload of ${event.kind} ${event.eventId} does not say how the run ended`)
-  })
-
 /** Makes the append of a store. Appends wait for one another, so that the tail always is that of the last commit. */
 export const make = Effect.fnUntraced(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -95,7 +89,7 @@ export const make = Effect.fnUntraced(function* () {
     insert: string,
     more: ReadonlyArray<unknown>
   ) {
-    if (!Row.isStorable(text)) {
+    if (!StagedEvent.isStorable(text)) {
       return yield* invalid(`${JSON.stringify(text)} holds a NUL or a lone surrogate, which no store can keep`)
     }
     const [found] = yield* query(find, [text])
@@ -187,7 +181,7 @@ export const make = Effect.fnUntraced(function* () {
         pending = []
         rows = 0
       }
-      const after = run && (yield* Effect.fromResult(statusAfter(event)))
+      const after = EventStore.statusAfter(event)
       if (run !== undefined && after !== undefined) {
         statuses.set(run.id, after)
       }

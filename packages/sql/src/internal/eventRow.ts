@@ -1,7 +1,7 @@
 /**
  * A fact as a row: what is stored of it, and how it is put together again.
  */
-import type { CanonicalEvent, StagedEvent } from "@runledger/core"
+import { type CanonicalEvent, StagedEvent } from "@runledger/core"
 import { Result } from "effect"
 
 /** A fidelity or a visibility is stored as its index here: only ever append. */
@@ -58,9 +58,6 @@ const uuidText = (id: Uint8Array): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
-/** Neither SQLite nor Postgres keeps a NUL or a lone surrogate in a text as it was given. */
-export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes("\0")
-
 /** Why an event cannot be a row, if it cannot. */
 export const refuse = (event: StagedEvent.StagedEvent): string | undefined => {
   if (!uuid.test(event.eventId)) {
@@ -73,7 +70,7 @@ export const refuse = (event: StagedEvent.StagedEvent): string | undefined => {
   if (!Number.isSafeInteger(ordinal) || !Number.isSafeInteger(occurredAt) || !Number.isSafeInteger(schemaVersion)) {
     return `ordinal, time and schema version of event ${event.eventId} must be integers`
   }
-  if (event.causationId !== undefined && !isStorable(event.causationId)) {
+  if (event.causationId !== undefined && !StagedEvent.isStorable(event.causationId)) {
     return `the causation id of event ${event.eventId} holds a NUL or a lone surrogate, which no store can keep`
   }
   return undefined

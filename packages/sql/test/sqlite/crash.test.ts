@@ -1,49 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cursor, EventStore, LedgerError } from "@runledger/core"
-import { layer, layerInThread } from "@runledger/sql/sqlite"
-import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { spawn } from "node:child_process"
+import { LedgerError } from "@runledger/core"
+import { layerInThread } from "@runledger/sql/sqlite"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import { readdirSync } from "node:fs"
 import { dirname } from "node:path"
-import { DatabaseSync } from "node:sqlite"
-import { fileURLToPath } from "node:url"
 import type { Worker } from "node:worker_threads"
-import { event, events, newPath, readAll, run } from "./support.ts"
-
-const child = fileURLToPath(new URL("./child.ts", import.meta.url))
-
-const open = (path: string, make = layer) =>
-  Effect.map(Layer.build(make({ path })), (context) => Context.get(context, EventStore.EventStore))
-
-/** Runs the child through a shell until it ends, or is killed once it has said enough. Its lines. */
-const linesOf = (command: string, args: ReadonlyArray<string>, killAfter = Infinity) =>
-  Effect.callback<ReadonlyArray<string>>((resume) => {
-    const started = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] })
-    let said = ""
-    started.stdout.on("data", (chunk) => {
-      said += String(chunk)
-      if (said.split("\n").length > killAfter) {
-        started.kill("SIGKILL")
-      }
-    })
-    started.on("close", () => resume(Effect.succeed(said.split("\n").slice(0, -1))))
-  })
-
-/** What was acknowledged must be there, and the file sound; a batch that was not may be, but whole. */
-const expectKept = Effect.fnUntraced(function* (path: string, acknowledged: number) {
-  const store = yield* open(path, layerInThread)
-  const facts = yield* readAll(store, run)
-  assert.isAtLeast(facts.length, acknowledged)
-  assert.strictEqual(facts.length % 100, 0)
-  assert.isTrue(
-    facts.every(({ ordinal, position, runSequence }, i) => [ordinal, position, runSequence].every((n) => n === i + 1))
-  )
-  const database = new DatabaseSync(path)
-  assert.deepStrictEqual({ ...database.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" })
-  database.close()
-  yield* store.append(events(facts.length + 1, facts.length + 10))
-  assert.strictEqual(yield* store.count(Cursor.ledger), facts.length + 10)
-})
+import { child, expectKept, linesOf, open } from "./crash.ts"
+import { event, events, newPath, run } from "./support.ts"
 
 describe("a process that dies", () => {
   for (const where of ["worker", "thread"]) {
