@@ -9,7 +9,7 @@ export const status = {
   found: 1,
   /** Some lines of the input were refused; the others are recorded. */
   refused: 2,
-  /** The ledger cannot be opened, read or written. */
+  /** The ledger cannot be opened, read or written, or the output cannot be. */
   ledger: 3,
   /** The command was called wrongly. */
   usage: 64

@@ -42,6 +42,9 @@ export const join = (...parts: ReadonlyArray<string | undefined>): string =>
 /** A whole number with thousands set apart. */
 export const count = (value: number): string => value.toLocaleString("en-US")
 
+/** `1 fact`, `2,000 facts`. */
+export const counted = (value: number, noun: string): string => `${count(value)} ${noun}${value === 1 ? "" : "s"}`
+
 /** A duration, given in milliseconds: `340 ms`, `2.3 s`, `1 min 5 s`, `2 h 10 min`. */
 export const duration = (ms: number): string => {
   if (ms < 1000) {

@@ -6,9 +6,15 @@ import * as SqliteLedger from "@runledger/sql/sqlite"
 import { Effect, Layer, Option, Stream } from "effect"
 import { Flag } from "effect/cli"
 import * as Failure from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 
 /** `--ledger PATH`, the same in every command. */
-export const flag = Flag.String("ledger").pipe(
+export const flag = Flags.text("ledger").pipe(
+  // SQLite's name for a database without a file: what is recorded there is gone with the command.
+  Flag.filter(
+    (path) => path !== ":memory:",
+    () => "the path of a file"
+  ),
   Flag.withMetavar("PATH"),
   Flag.withDescription("The ledger, an SQLite file; ./runledger.db without it"),
   Flag.withDefault("./runledger.db")

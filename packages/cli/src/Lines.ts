@@ -4,19 +4,21 @@
 
 const newline = 0x0a
 
-/** A line without its end; text is undefined where the bytes are not UTF-8. */
+/** A line without its end. Where the bytes are not UTF-8, `text` is what can be read of them. */
 export interface Line {
   readonly number: number
-  readonly text: string | undefined
+  readonly text: string
+  readonly isUtf8: boolean
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true })
+const strict = new TextDecoder("utf-8", { fatal: true })
+const lenient = new TextDecoder("utf-8")
 
-const decode = (bytes: Uint8Array): string | undefined => {
+const decode = (bytes: Uint8Array): Omit<Line, "number"> => {
   try {
-    return decoder.decode(bytes)
+    return { text: strict.decode(bytes).replace(/\r$/, ""), isUtf8: true }
   } catch {
-    return undefined
+    return { text: lenient.decode(bytes), isUtf8: false }
   }
 }
 
@@ -32,7 +34,7 @@ export const splitter = () => {
     const bytes = rest.length === 0 ? end : Buffer.concat([...rest, end])
     rest = []
     number += 1
-    return { number, text: decode(bytes)?.replace(/\r$/, "") }
+    return { number, ...decode(bytes) }
   }
 
   return {

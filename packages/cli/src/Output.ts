@@ -2,29 +2,38 @@
  * Where results and notices go: standard output and standard error.
  */
 import { Effect, Schema } from "effect"
+import * as Failure from "./Failure.ts"
 
 /** Whoever read standard output has gone, as `head` does when it has enough. */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {}) {}
 
-let closed = false
+let failure: OutputClosed | Failure.Failure | undefined
 
-process.stdout.on("error", () => {
-  closed = true
-})
+const fail = (error: NodeJS.ErrnoException): OutputClosed | Failure.Failure =>
+  (failure ??=
+    error.code === "EPIPE"
+      ? new OutputClosed()
+      : new Failure.Failure({ status: Failure.status.ledger, message: `cannot write the output: ${error.message}` }))
+
+process.stdout.on("error", fail)
+
+// Who does not read the notices does not stop the command: what it records matters more.
+process.stderr.on("error", () => undefined)
 
 /** Writes a text to standard output, and waits while its reader is slower. */
-export const write = (text: string): Effect.Effect<void, OutputClosed> =>
+const write = (text: string): Effect.Effect<void, OutputClosed | Failure.Failure> =>
   Effect.callback((resume) => {
-    const done = (): void => resume(closed ? Effect.fail(new OutputClosed()) : Effect.void)
-    if (closed || text === "") {
-      done()
+    if (failure !== undefined) {
+      resume(Effect.fail(failure))
+    } else if (text === "") {
+      resume(Effect.void)
     } else {
-      process.stdout.write(text, (error) => resume(error ? Effect.fail(new OutputClosed()) : Effect.void))
+      process.stdout.write(text, (error) => resume(error ? Effect.fail(fail(error)) : Effect.void))
     }
   })
 
 /** Writes lines to standard output. */
-export const lines = (texts: ReadonlyArray<string>): Effect.Effect<void, OutputClosed> =>
+export const lines = (texts: ReadonlyArray<string>): Effect.Effect<void, OutputClosed | Failure.Failure> =>
   write(texts.map((text) => `${text}\n`).join(""))
 
 /** Writes a line to standard error. */

@@ -2,9 +2,10 @@
  * `runledger record`: events from files or standard input into a ledger.
  */
 import { Durability, EventStager, RunContext } from "@runledger/core"
-import { Effect, Fiber, FileSystem, Layer, Option, Result, Stdio, Stream } from "effect"
+import { Deferred, Effect, Fiber, FileSystem, Layer, Option, Result, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Failure from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 import * as Format from "./Format.ts"
 import * as Ledger from "./Ledger.ts"
 import { type Line, splitter } from "./Lines.ts"
@@ -25,7 +26,7 @@ const flags = {
     Flag.withDescription("What is kept; RUNLEDGER_DURABILITY or compacted without it"),
     Flag.optional
   ),
-  origin: Flag.String("origin").pipe(
+  origin: Flags.text("origin").pipe(
     Flag.withDescription("Where the events come from, a label kept with each fact; the format's name without it"),
     Flag.optional
   ),
@@ -37,11 +38,11 @@ const flags = {
     Flag.withDescription('Print {"acked":N} when what is kept of the first N lines is committed'),
     Flag.withDefault(false)
   ),
-  thread: Flag.String("thread").pipe(
+  thread: Flags.text("thread").pipe(
     Flag.withDescription("With --run: the thread that every line belongs to"),
     Flag.optional
   ),
-  run: Flag.String("run").pipe(Flag.withDescription("With --thread: the run that every line belongs to"), Flag.optional)
+  run: Flags.text("run").pipe(Flag.withDescription("With --thread: the run that every line belongs to"), Flag.optional)
 }
 
 const usage = (message: string): Failure.Failure => new Failure.Failure({ status: Failure.status.usage, message })
@@ -116,6 +117,7 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, take: 
   let acked = 0
   let shown = 0
   let committing: Fiber.Fiber<void, Failure.Failure> | undefined
+  const failed = yield* Deferred.make<never, Failure.Failure>()
 
   const takeAll = (input: Input, batch: ReadonlyArray<Line>) =>
     Effect.forEach(
@@ -164,12 +166,16 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, take: 
           if (committing !== undefined) {
             yield* Fiber.join(committing)
           }
-          committing = yield* Effect.forkChild(commit(lines))
+          committing = yield* Effect.forkChild(
+            Effect.tapError(commit(lines), (failure) => Deferred.fail(failed, failure))
+          )
           yield* progress
         })
       ),
     { discard: true }
   ).pipe(
+    // A producer that waits for an ack sends nothing more, so a failure must not wait for its next line.
+    Effect.raceFirst(Deferred.await(failed)),
     Effect.onExit(() => commit(lines)),
     Effect.ensuring(Effect.sync(() => void (shown > 0 && process.stderr.write("\r\u001b[K"))))
   )
@@ -208,12 +214,12 @@ export const command = Command.make("record", flags, (options) =>
       )
     )
     yield* Output.notice(
-      `${Format.count(lines)} lines read, ${Format.count(count.facts)} facts kept (${durability}) in ${Format.inline(options.ledger)}`
+      `${Format.counted(lines, "line")} read, ${Format.counted(count.facts, "fact")} kept (${durability}) in ${Format.inline(options.ledger)}`
     )
     if (refused > 0) {
       return yield* new Failure.Failure({
         status: Failure.status.refused,
-        message: `${Format.count(refused)} of ${Format.count(lines)} lines were refused; the others are recorded`
+        message: `refused ${Format.count(refused)} of ${Format.counted(lines, "line")}${refused < lines ? "; the others are recorded" : ""}`
       })
     }
   })

@@ -73,19 +73,23 @@ export const make = (options: Options): Take => {
       return current ?? "no run has been started by a line before it"
     })
 
-  return ({ text }) =>
+  /** What follows a start that is refused would otherwise be recorded in the run before it. */
+  const refuse = (text: string, problem: string): string => {
+    current = startLike.test(text) ? undefined : current
+    return problem
+  }
+
+  return ({ isUtf8, text }) =>
     Effect.gen(function* () {
-      if (text === undefined) {
-        return "the line is not UTF-8"
+      if (!isUtf8) {
+        return refuse(text, "the line is not UTF-8")
       }
       if (text.trim() === "") {
         return undefined
       }
       const event = parse(text)
       if (Result.isFailure(event)) {
-        // What follows would otherwise be recorded in the run before it.
-        current = startLike.test(text) ? undefined : current
-        return event.failure.message
+        return refuse(text, event.failure.message)
       }
       const sink = yield* route(event.success)
       if (typeof sink === "string") {
@@ -93,6 +97,9 @@ export const make = (options: Options): Take => {
       }
       problem = undefined
       yield* sink.emit(event.success)
+      if (problem !== undefined && event.success._tag === "RunStart") {
+        current = undefined
+      }
       return problem
     })
 }

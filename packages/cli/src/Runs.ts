@@ -12,7 +12,7 @@ import * as Output from "./Output.ts"
 const flags = {
   ledger: Ledger.flag,
   json: Flag.Boolean("json").pipe(
-    Flag.withDescription("A JSON object a line, times in milliseconds since the epoch"),
+    Flag.withDescription("A JSON object a line: ids in full, times in milliseconds since the epoch"),
     Flag.withDefault(false)
   )
 }

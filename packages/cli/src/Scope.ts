@@ -5,11 +5,12 @@ import { Cursor } from "@runledger/core"
 import { Effect, Option } from "effect"
 import { Flag } from "effect/cli"
 import * as Failure from "./Failure.ts"
+import * as Flags from "./Flags.ts"
 import * as Format from "./Format.ts"
 
-export const run = Flag.String("run").pipe(Flag.withDescription("The facts of this run"), Flag.optional)
+export const run = Flags.text("run").pipe(Flag.withDescription("The facts of this run"), Flag.optional)
 
-export const thread = Flag.String("thread").pipe(
+export const thread = Flags.text("thread").pipe(
   Flag.withDescription("The facts of this thread, all its runs"),
   Flag.optional
 )

@@ -23,7 +23,7 @@ const checker = () => {
 
   return (fact: CanonicalEvent.CanonicalEvent): ReadonlyArray<string> => {
     const faults = [
-      fact.position > position ? undefined : `position ${fact.position} does not follow ${position}`,
+      fact.position === position + 1 ? undefined : `expected position ${position + 1}`,
       ids.has(fact.eventId) ? `event id ${fact.eventId} is there twice` : undefined,
       fact.threadId === undefined ? undefined : dense(`thread ${Format.inline(fact.threadId)}`, fact.threadSequence),
       fact.runId === undefined ? undefined : dense(`run ${Format.inline(fact.runId)}`, fact.runSequence),
@@ -38,50 +38,81 @@ const checker = () => {
   }
 }
 
-/** The facts of a page, and the faults of those that cannot be read. */
-interface Page {
-  readonly facts: ReadonlyArray<CanonicalEvent.CanonicalEvent>
-  readonly unreadable: ReadonlyArray<string>
-}
+const pageFacts = 1000
 
-/** A page after a position. One that cannot be read is read fact by fact, so that a broken fact hides no other. */
+/** No cursor stands after a later position. */
+const lastPosition = 1e15
+
+/** A page after a position, or why it cannot be read. */
 const read = (
   position: number,
   limit: number
-): Effect.Effect<Page, LedgerError.CursorExpired | LedgerError.UnavailableError, EventStore.EventStore> =>
+): Effect.Effect<
+  ReadonlyArray<CanonicalEvent.CanonicalEvent> | string,
+  LedgerError.UnavailableError,
+  EventStore.EventStore
+> =>
   Effect.flatMap(EventStore.EventStore, (store) =>
     store.read({ scope: Cursor.ledger, after: Cursor.make(Cursor.ledger, position), limit }).pipe(
-      Effect.map(({ facts }) => ({ facts, unreadable: [] })),
-      Effect.catchTag("IntegrityError", ({ message }) =>
-        limit === 1
-          ? Effect.succeed({ facts: [], unreadable: [message] })
-          : Effect.map(
-              Effect.forEach(
-                Array.from({ length: limit }, (_, index) => position + index),
-                (after) => read(after, 1)
-              ),
-              (pages) => ({
-                facts: pages.flatMap(({ facts }) => facts),
-                unreadable: [...new Set(pages.flatMap(({ unreadable }) => unreadable))]
-              })
-            )
-      )
+      Effect.map(({ facts }) => facts),
+      Effect.catchTags({
+        CursorExpired: () => Effect.succeed([]),
+        IntegrityError: ({ message }) => Effect.succeed(message)
+      })
     )
   )
 
-const pageFacts = 1000
-
-/** Reads all facts, says what is wrong with them, and counts both. */
+/**
+ * Reads all facts that were there at the start, says what is wrong with them, and counts both.
+ *
+ * A page that cannot be read is read fact by fact, so that a broken fact hides no other. Where a broken fact stands is
+ * not known, only that it comes next: the way past it goes one position at a time, and faster where a hole before it is
+ * too long for that.
+ */
 const verify = Effect.gen(function* () {
   const store = yield* EventStore.EventStore
   const total = yield* store.count(Cursor.ledger)
   const check = checker()
+  const unreadable = new Set<string>()
   let faults = 0
-  for (let position = 0; position < total; position += pageFacts) {
-    const { facts, unreadable } = yield* read(position, Math.min(pageFacts, total - position))
-    const found = [...unreadable.map((message) => Format.inline(message)), ...facts.flatMap(check)]
+  let facts = 0
+  let position = 0
+  let careful = 0
+  let tries = 0
+
+  const say = (found: ReadonlyArray<string>) => {
     faults += found.length
-    yield* Output.lines(found)
+    return Output.lines(found)
+  }
+
+  while (facts + unreadable.size < total && position < lastPosition) {
+    const limit = careful > 0 ? 1 : Math.min(pageFacts, total - facts - unreadable.size)
+    const page = yield* read(position, limit)
+    if (typeof page !== "string") {
+      const last = page.at(-1)
+      if (last === undefined) {
+        break
+      }
+      yield* say(page.flatMap(check))
+      facts += page.length
+      position = last.position
+      careful = Math.max(0, careful - 1)
+      tries = 0
+    } else if (limit > 1) {
+      careful = limit
+    } else {
+      if (!unreadable.has(page)) {
+        unreadable.add(page)
+        tries = 0
+        yield* say([Format.inline(page)])
+      }
+      tries += 1
+      position += tries < pageFacts ? 1 : position
+    }
+  }
+  const missed = total - facts - unreadable.size
+  if (missed > 0) {
+    yield* say([`${Format.counted(missed, "more fact")} could not be reached`])
   }
   return { total, faults }
 })
@@ -89,15 +120,14 @@ const verify = Effect.gen(function* () {
 export const command = Command.make("verify", { ledger: Ledger.flag }, (options) =>
   Effect.gen(function* () {
     const { faults, total } = yield* Effect.catchTags(verify, {
-      CursorExpired: (error) => Effect.fail(Failure.ledger(error)),
       IntegrityError: (error) => Effect.fail(Failure.ledger(error)),
       UnavailableError: (error) => Effect.fail(Failure.ledger(error))
     })
-    const subject = `${Format.count(total)} facts in ${Format.inline(options.ledger)}`
+    const subject = `${Format.counted(total, "fact")} in ${Format.inline(options.ledger)}`
     if (faults > 0) {
       return yield* new Failure.Failure({
         status: Failure.status.found,
-        message: `${subject}, ${Format.count(faults)} faults`
+        message: `${subject}, ${Format.counted(faults, "fault")}`
       })
     }
     yield* Output.lines([`${subject}, no faults`])

@@ -22,6 +22,12 @@ const withoutNulls = (event: AgentEvent.AgentEvent): AgentEvent.AgentEvent => {
 
 const overJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
+const message = (value: unknown): string =>
+  Result.match(Awaken.decodeAgentEvent(value), {
+    onFailure: (error) => error.message,
+    onSuccess: () => "an event"
+  })
+
 describe("the codec of agent events", () => {
   it.prop(
     "gives back what it wrote, there and back",
@@ -60,12 +66,6 @@ describe("the codec of agent events", () => {
     assert.strictEqual(JSON.stringify(Awaken.encodeAgentEvent(done)).split(JSON.stringify(opaque)).length, 3)
   })
 
-  const message = (value: unknown): string =>
-    Result.match(Awaken.decodeAgentEvent(value), {
-      onFailure: (error) => error.message,
-      onSuccess: () => "an event"
-    })
-
   it("names the path of what is wrong", () => {
     assert.include(message({ event_type: "text_delta", delta: 1 }), '["delta"]')
     assert.include(
@@ -82,7 +82,9 @@ describe("the codec of agent events", () => {
     assert.include(
       message({
         event_type: "run_finish",
-        ...{ thread_id: "t", run_id: "r", termination: { type: "stopped", value: { code: 1 } } }
+        thread_id: "t",
+        run_id: "r",
+        termination: { type: "stopped", value: { code: 1 } }
       }),
       '["termination"]'
     )
