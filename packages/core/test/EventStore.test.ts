@@ -113,7 +113,8 @@ describe("runs", () => {
         event("StepStarted", { runId: "c" }),
         finish("RunTerminated", "a", { _tag: "Stopped", code: "max_turns" }),
         finish("RunSuspended", "b", { _tag: "Suspended" }),
-        event("ToolCallReady", { runId: "b" })
+        event("ToolCallReady", { runId: "b" }),
+        event("RunTerminated", { runId: "d", payload: JSON.stringify({ truncated: { bytes: 9 } }) })
       ])
       const runs = yield* store.runs
       assert.deepStrictEqual(
@@ -121,7 +122,8 @@ describe("runs", () => {
         [
           ["a", "done", "stopped:max_turns", 2],
           ["b", "waiting", undefined, 3],
-          ["c", "created", undefined, 1]
+          ["c", "created", undefined, 1],
+          ["d", "done", undefined, 1]
         ]
       )
     }).pipe(Effect.provide(EventStore.layerMemory))
