@@ -7,7 +7,7 @@ import { Result, Schema } from "effect"
 import * as AgentEvent from "./AgentEvent.ts"
 import { Count, Millis } from "./internal/numbers.ts"
 import { isBlank, sha256 } from "./internal/text.ts"
-import { canonical } from "./Json.ts"
+import * as Json from "./Json.ts"
 import { ValidationError } from "./LedgerError.ts"
 
 /**
@@ -338,10 +338,10 @@ export const validate = (draft: CanonicalEventDraft): Result.Result<CanonicalEve
  */
 export const digest = (draft: CanonicalEventDraft): string =>
   `1:${sha256(
-    canonical({
+    Json.canonical({
       ...scopeIds(draft.scopes),
       kind: draft.kind,
-      payload: JSON.parse(JSON.stringify(draft.payload)),
+      payload: Json.parse(JSON.stringify(draft.payload)),
       visibility: draft.visibility,
       causationId: draft.causationId ?? null,
       correlationId: draft.correlationId ?? null

@@ -14,6 +14,7 @@ import {
   type UnavailableError
 } from "./LedgerError.ts"
 import * as Lifecycle from "./Lifecycle.ts"
+import * as Json from "./Json.ts"
 import type { StagedEvent } from "./StagedEvent.ts"
 
 /**
@@ -92,7 +93,7 @@ const isTermination = Schema.is(Lifecycle.TerminationReason)
 
 /** The reason of a finish, unless the payload is not that of one; a payload that was too large keeps only its size. */
 const terminationOf = (payload: string): Lifecycle.TerminationReason | undefined => {
-  const finish: unknown = JSON.parse(payload)
+  const finish: unknown = Json.parse(payload)
   const termination: unknown =
     typeof finish === "object" && finish !== null ? Reflect.get(finish, "termination") : undefined
   return isTermination(termination) ? termination : undefined
@@ -152,7 +153,7 @@ const factOf = ({ event, position, recordedAt, runSequence, threadSequence }: En
   ...(threadSequence === undefined ? {} : { threadSequence }),
   ...(runSequence === undefined ? {} : { runSequence }),
   position,
-  payload: JSON.parse(event.payload),
+  payload: Json.parse(event.payload) as Schema.Json,
   recordedAt
 })
 

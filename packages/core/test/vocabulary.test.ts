@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentEvent, Json, Lifecycle, RunContext, RunIdentity, Suspension, TokenUsage, Tool } from "@runledger/core"
-import { Exit, Result, Schema } from "effect"
+import { Arbitrary, Exit, Result, Schema } from "effect"
 
 const decodes = (schema: Schema.Codec<unknown, unknown>, value: unknown): boolean =>
   Exit.isSuccess(Schema.decodeUnknownExit(schema)(value))
@@ -187,5 +187,47 @@ describe("Json.canonical", () => {
       Json.canonical({ b: [{ "10": 1, "9": 2 }], a: 1, "\uff5e": 1, "\u{1f600}": 2 }),
       '{"a":1,"b":[{"10":1,"9":2}],"\uff5e":1,"\u{1f600}":2}'
     )
+  })
+})
+
+describe("Json.parse", () => {
+  const read = (value: unknown): unknown => Json.parse(JSON.stringify(value))
+
+  it.prop(
+    "gives back what JSON.stringify wrote",
+    [Arbitrary.schema(Schema.Json)],
+    ([value]) => {
+      const text = JSON.stringify(value)
+      assert.strictEqual(JSON.stringify(Json.parse(text)), text)
+    },
+    { arbitrary: { runs: 300 } }
+  )
+
+  it("keeps keys with escapes apart, also after a key that ends in a backslash", () => {
+    const keys = ["\\", "\n", '"', "\u0001", "a\\", "a\n", 'a"', "a\nb", "é\\", "é\t"]
+    for (const poison of ["\\", "a\\", "é\\"]) {
+      for (const key of keys) {
+        for (let round = 0; round < 3; round++) {
+          read({ first: round, [poison]: 1 })
+          assert.deepStrictEqual(read({ first: null, [key]: { inner: 1, [key]: "a\n" } }), {
+            first: null,
+            [key]: { inner: 1, [key]: "a\n" }
+          })
+        }
+      }
+    }
+  })
+
+  it("reads spaced text, repeated keys, strings that look like keys, and prototype names", () => {
+    assert.deepStrictEqual(Json.parse(' { "a\\n" : [ "b\\n" , "c\\":d" ] , "key0" : "\\\\" } '), {
+      "a\n": ["b\n", 'c":d'],
+      key0: "\\"
+    })
+    assert.deepStrictEqual(Json.parse('{"\\n":1,"\\u000a":2}'), { "\n": 2 })
+    assert.strictEqual(JSON.stringify(Json.parse('{"\\n":{"__proto__":1}}')), '{"\\n":{"__proto__":1}}')
+  })
+
+  it("throws what JSON.parse throws", () => {
+    assert.throws(() => Json.parse('{"\\n"'), SyntaxError)
   })
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AgentEvent, CanonicalEvent, Normalizer } from "@runledger/core"
+import { AgentEvent, CanonicalEvent, Json, Normalizer } from "@runledger/core"
 import { Arbitraries } from "@runledger/testing"
 import { Arbitrary, Effect, Result, Schema } from "effect"
 
@@ -13,7 +13,7 @@ const isEvent = Schema.is(AgentEvent.AgentEvent)
 const assertSound = (event: AgentEvent.AgentEvent) => {
   assert.isTrue(isEvent(event))
   const text = JSON.stringify(event)
-  assert.deepStrictEqual(JSON.parse(text), event)
+  assert.deepStrictEqual(Json.parse(text), event)
   assert.notMatch(text, /(?<!\\)(?:\\\\)*\\ud[89a-f]/)
 }
 

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import { Json } from "@runledger/core"
 import { Result } from "effect"
 import { DecodeError } from "./DecodeError.ts"
 
@@ -65,7 +66,7 @@ export const parse = (
 ): Result.Result<unknown, DecodeError> => {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = Json.parse(text)
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     return refuse(endsEarly(text, message) ? "eof" : "syntax", message)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AgentEvent, CanonicalEvent, EventStore, Normalizer, StagedEvent } from "@runledger/core"
+import { AgentEvent, CanonicalEvent, EventStore, Json, Normalizer, StagedEvent } from "@runledger/core"
 import { Arbitraries } from "@runledger/testing"
 import { Awaken } from "@runledger/wire"
 import { Effect, Result } from "effect"
@@ -20,7 +20,7 @@ const withoutNulls = (event: AgentEvent.AgentEvent): AgentEvent.AgentEvent => {
   return event
 }
 
-const overJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+const overJson = (value: unknown): unknown => Json.parse(JSON.stringify(value))
 
 const message = (value: unknown): string =>
   Result.match(Awaken.decodeAgentEvent(value), {
@@ -131,7 +131,7 @@ describe("the codecs of drafts, normalized events and facts", () => {
           const decoded = Result.getOrThrow(Awaken.decodeNormalized(wire))
           assert.deepStrictEqual(decoded, one)
           assert.deepStrictEqual(
-            Result.getOrThrow(Awaken.decodeDraft(JSON.parse(Awaken.draftText(one.draft)))),
+            Result.getOrThrow(Awaken.decodeDraft(Json.parse(Awaken.draftText(one.draft)))),
             one.draft
           )
         }

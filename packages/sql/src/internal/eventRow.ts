@@ -1,7 +1,7 @@
 /**
  * A fact as a row: what is stored of it, and how it is put together again.
  */
-import { type CanonicalEvent, StagedEvent } from "@runledger/core"
+import { type CanonicalEvent, Json, StagedEvent } from "@runledger/core"
 import { Result } from "effect"
 
 /** A fidelity or a visibility is stored as its index here: only ever append. */
@@ -142,7 +142,7 @@ export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalE
   }
   let payload: CanonicalEvent.CanonicalEvent["payload"]
   try {
-    payload = JSON.parse(text)
+    payload = Json.parse(text) as CanonicalEvent.CanonicalEvent["payload"]
   } catch {
     return Result.fail(`the payload of the fact at position ${position} is no JSON`)
   }
