@@ -137,6 +137,22 @@ describe("emit", () => {
     })
   )
 
+  it.effect("does not ask the normalizer anything when nothing is kept", () =>
+    Effect.gen(function* () {
+      const { layer: stager, units } = staging()
+      const untouched = Layer.succeed(
+        Normalizer.Normalizer,
+        Normalizer.fromNormalize(() => assert.fail("was asked"))
+      )
+      const reports: Array<EventSink.NotRecorded> = []
+      yield* Effect.flatMap(EventSink.make, (sink) => sink.emit(start)).pipe(
+        Effect.provide([stager, untouched, mode("disabled")]),
+        Effect.provideService(EventSink.OnNotRecorded, (error) => Effect.sync(() => void reports.push(error)))
+      )
+      assert.deepStrictEqual([units, reports], [[], []])
+    })
+  )
+
   it.effect("gives an event one ordinal and one time, live and in the ledger, and its facts one unit", () =>
     Effect.gen(function* () {
       const { got, layer: live } = audience()
