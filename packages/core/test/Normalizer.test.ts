@@ -145,6 +145,17 @@ describe("Normalizer", () => {
     ])
   })
 
+  it("reopens a run that was suspended, not one that ended", () => {
+    const events = [start, finish("NaturalEnd"), start, finish("NaturalEnd")]
+    assert.deepStrictEqual(kinds(drafts(make({ reopen: true }), events)), ["RunStarted", "RunFinished", "RunResumed"])
+  })
+
+  it("takes a negative zero in the agent's compaction state for no count, as the seed does", () => {
+    const snapshot = { extensions: { __context_compaction: { skipped: [{ pre_tokens: -0, post_tokens: 0 }] } } }
+    const [, skipped] = drafts(make(), [{ _tag: "StateSnapshot", snapshot }])
+    assert.deepStrictEqual(skipped?.draft.payload, { threadId: "t", skipIndex: 0, reason: "unknown", postTokens: 0 })
+  })
+
   it("counts the run of its context as started when it is resumed", () => {
     assert.deepStrictEqual(kinds(drafts(make({ resumed: true }), [start])), ["RunResumed"])
   })
