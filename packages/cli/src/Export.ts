@@ -18,17 +18,18 @@ const flags = {
 }
 
 export const command = Command.make("export", flags, (options) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.of(options)
-    let facts = 0
-    yield* Stream.runForEachArray(Ledger.facts(scope), (page) => {
-      facts += page.length
-      return Output.lines(page.map((fact) => JSON.stringify(fact)))
-    })
-    if (facts === 0) {
-      return yield* Scope.nothing(scope, options.ledger)
-    }
-  }).pipe(Effect.provide(Ledger.forReading(options.ledger)))
+  Effect.flatMap(Scope.of(options), (scope) =>
+    Effect.gen(function* () {
+      let facts = 0
+      yield* Stream.runForEachArray(Ledger.facts(scope), (page) => {
+        facts += page.length
+        return Output.lines(page.map((fact) => JSON.stringify(fact)))
+      })
+      if (facts === 0) {
+        return yield* Scope.nothing(scope, options.ledger)
+      }
+    }).pipe(Effect.provide(Ledger.forReading(options.ledger)))
+  )
 ).pipe(
   Command.withDescription("Write facts as JSON Lines, in the order of their scope"),
   Command.withExamples([

@@ -28,7 +28,8 @@ const checker = () => {
       fact.threadId === undefined ? undefined : dense(`thread ${Format.inline(fact.threadId)}`, fact.threadSequence),
       fact.runId === undefined ? undefined : dense(`run ${Format.inline(fact.runId)}`, fact.runSequence),
       Result.match(CanonicalEvent.decodePayload(fact.kind, fact.payload), {
-        onFailure: ({ message }) => `the payload of ${Format.inline(fact.kind)} is not one: ${Format.inline(message)}`,
+        onFailure: ({ message }) =>
+          `the payload of ${Format.inline(fact.kind)} is not one: ${Format.inline(message.replace(/\s*\n\s*/g, " "))}`,
         onSuccess: () => undefined
       })
     ]

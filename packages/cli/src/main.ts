@@ -1,7 +1,9 @@
 /**
  * The `runledger` command.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+// The package as a whole would load HTTP clients and clusters too, for a third of a short command's time.
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Layer, Logger } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }

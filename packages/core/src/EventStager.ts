@@ -76,7 +76,8 @@ export const layer: Layer.Layer<EventStager, never, EventStore> = Layer.effect(
     const fail = (cause: unknown, events: number): StagingFailed => {
       const lost = (failure?.events ?? 0) + events
       const reason = cause instanceof Error ? cause.message : String(cause)
-      return new StagingFailed({ message: `${lost} staged events were not saved: ${reason}`, events: lost, cause })
+      const what = lost === 1 ? "1 staged event was" : `${lost} staged events were`
+      return new StagingFailed({ message: `${what} not saved: ${reason}`, events: lost, cause })
     }
 
     const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<StagedEvent>) {

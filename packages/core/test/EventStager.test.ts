@@ -133,7 +133,7 @@ describe("EventStager", () => {
       yield* Effect.gen(function* () {
         const stager = yield* EventStager.EventStager
         stager.stage(unit("a"))
-        assert.strictEqual((yield* Effect.flip(stager.flush)).message, "1 staged events were not saved: bug")
+        assert.strictEqual((yield* Effect.flip(stager.flush)).message, "1 staged event was not saved: bug")
       }).pipe(Effect.provide(layer))
     })
   )

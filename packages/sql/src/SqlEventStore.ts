@@ -60,6 +60,18 @@ const within = (
   }
 }
 
+/** The place of a fact in the order of a scope that it is in. */
+const sequenceIn = (scope: Cursor.ReadScope, fact: CanonicalEvent.CanonicalEvent): number => {
+  switch (scope._tag) {
+    case "Thread":
+      return fact.threadSequence ?? 0
+    case "Run":
+      return fact.runSequence ?? 0
+    case "Ledger":
+      return fact.position
+  }
+}
+
 /** The first and the last fact of a run are found at the ends of its index; between them there is no hole. */
 const selectRuns = `SELECT r.run_id, t.thread_id, r.status, r.done_reason, f.occurred_at, l.occurred_at + l.recorded_after,
   l.run_sequence - f.run_sequence + 1
@@ -142,7 +154,8 @@ export const make = Effect.fnUntraced(function* (
       for (const row of rows.slice(0, limit)) {
         facts.push(yield* Effect.fromResult(factOf(row)))
       }
-      const end = start + facts.length
+      const last = facts.at(-1)
+      const end = last === undefined ? start : sequenceIn(scope, last)
       return { facts, next: end === 0 ? undefined : Cursor.make(scope, end), hasMore: rows.length > limit }
     }),
     count: (scope) => total(scope, "count"),

@@ -26,10 +26,12 @@ export const fromSqlError =
           `is locked: another process held its write lock for more than ${busyTimeout} ms; try again, or stop that process`
         )
       case 13: // SQLITE_FULL
-        return unavailable("cannot grow: the disk is full; nothing of this was written, free some space and try again")
+        return unavailable(
+          "cannot grow: the disk is full; nothing of this batch was written, free some space and try again"
+        )
       case 10: // SQLITE_IOERR
         return unavailable(
-          `cannot be read or written: its disk is full or failing (${error.message}); nothing of this was written`
+          `cannot be read or written: its disk is full or failing (${error.message}); nothing of this batch was written`
         )
       case 3: // SQLITE_PERM
       case 8: // SQLITE_READONLY

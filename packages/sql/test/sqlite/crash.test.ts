@@ -33,7 +33,10 @@ describe("a process that dies", () => {
           path,
           where
         ])
-        assert.match(lines.at(-1) ?? "", /^UnavailableError: the ledger .* disk is full.*; nothing of this was written/)
+        assert.match(
+          lines.at(-1) ?? "",
+          /^UnavailableError: the ledger .* disk is full.*; nothing of this batch was written/
+        )
         assert.isAbove(Number(lines.at(-2)), 100)
         yield* expectKept(path, Number(lines.at(-2)))
       })

@@ -1,0 +1,114 @@
+/**
+ * Ends that the command did not choose: signals, and readers that leave.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  assertWhole,
+  bin,
+  demo,
+  facts,
+  folder,
+  jsonLines,
+  lastAck,
+  run,
+  runledger,
+  runStart,
+  starting,
+  texts
+} from "./process.ts"
+
+const recording = (cwd: string) => starting(cwd, "record", "--ack", "--durability", "full_fidelity")
+
+describe.concurrent("a signal", () => {
+  it.each([["SIGINT", 130] as const, ["SIGTERM", 143] as const])(
+    "%s while the input is open ends the recording with %i, all complete lines committed",
+    async (signal, status) => {
+      const cwd = folder()
+      const process = recording(cwd)
+      process.write(`${jsonLines(runStart())}${texts(2)}{"_tag":"TextDelta","delta":"incompl`)
+      await process.until('{"acked":3}\n')
+      process.kill(signal)
+      assert.deepStrictEqual(await process.ended, { status, signal: null, stdout: '{"acked":3}\n', stderr: "" })
+      assert.lengthOf(await facts(cwd), 3)
+      await assertWhole(cwd)
+    }
+  )
+
+  it.each([["SIGINT", 130] as const, ["SIGTERM", 143] as const])(
+    "%s in the middle of much input: what was read is committed, and the last ack covers it",
+    async (signal, status) => {
+      const cwd = folder()
+      const process = recording(cwd)
+      process.write(jsonLines(runStart()) + texts(20_000))
+      await process.until('{"acked":')
+      process.kill(signal)
+      const ended = await process.ended
+      assert.deepInclude(ended, { status, signal: null, stderr: "" })
+      assert.lengthOf(await facts(cwd), lastAck(ended.stdout))
+      await assertWhole(cwd)
+    }
+  )
+
+  it("SIGKILL leaves everything that was acked", async () => {
+    const cwd = folder()
+    const process = recording(cwd)
+    process.write(jsonLines(runStart()) + texts(20_000))
+    await process.until('{"acked":')
+    process.kill("SIGKILL")
+    const { signal, stdout } = await process.ended
+    assert.strictEqual(signal, "SIGKILL")
+    const kept = await facts(cwd)
+    assert.isAbove(lastAck(stdout), 0)
+    assert.isAtLeast(kept.length, lastAck(stdout))
+    assert.deepStrictEqual(
+      kept.map(({ ordinal }) => ordinal),
+      kept.map((_, index) => index + 1)
+    )
+    await assertWhole(cwd)
+  })
+})
+
+describe.concurrent("a reader", () => {
+  it("that leaves early ends an export quietly", async () => {
+    const cwd = folder()
+    await runledger(cwd, "record", demo, "--durability", "full_fidelity")
+    const script = '"$0" "$1" export --all | head -1; echo "${PIPESTATUS[0]}"'
+    const { stderr, stdout } = await run("bash", ["-c", script, process.execPath, bin], { cwd })
+    assert.strictEqual(stderr, "")
+    assert.match(stdout, /^\{"eventId":.*\}\n0\n$/)
+  })
+
+  it("of acks that leaves does not end a recording", async () => {
+    const cwd = folder()
+    const script = '"$0" "$1" record --ack "$2" --durability full_fidelity | true; echo "${PIPESTATUS[0]}"'
+    const { stdout } = await run("bash", ["-c", script, process.execPath, bin, demo], { cwd })
+    assert.strictEqual(stdout, "0\n")
+    assert.lengthOf(await facts(cwd), 485)
+  })
+
+  it.skipIf(process.platform !== "linux")("that is a full disk is an error", async () => {
+    const cwd = folder()
+    await runledger(cwd, "record", demo)
+    const { status, stderr } = await run("bash", ["-c", '"$0" "$1" export --all >/dev/full', process.execPath, bin], {
+      cwd
+    })
+    assert.strictEqual(status, 3)
+    assert.match(stderr, /^runledger: cannot write the output: .*no space left.*\n$/)
+  })
+
+  it("sees what is committed while another process records", async () => {
+    const cwd = folder()
+    const process = recording(cwd)
+    process.write(jsonLines(runStart()) + texts(2))
+    await process.until('{"acked":3}\n')
+    const [shown, runs] = await Promise.all([
+      runledger(cwd, "show", "--run", "run-1"),
+      runledger(cwd, "runs"),
+      assertWhole(cwd)
+    ])
+    assert.match(shown.stdout, /says {7}token 0 token 1\n$/)
+    assert.match(runs.stdout, /\nrun-1 +thread-1 +running +3 /)
+    process.end()
+    assert.strictEqual((await process.ended).status, 0)
+  })
+})

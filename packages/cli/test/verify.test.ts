@@ -1,0 +1,153 @@
+/**
+ * What `verify` finds in ledgers that were changed behind its back.
+ */
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { copyFileSync } from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import {
+  assertFailed,
+  assertWhole,
+  folder,
+  jsonLines,
+  record,
+  runFinish,
+  runledger,
+  runStart,
+  texts
+} from "./process.ts"
+
+const whole = folder()
+
+beforeAll(async () => {
+  // More than two pages of one run, and then another thread.
+  const { status } = await record(
+    whole,
+    jsonLines(runStart()) +
+      texts(2500) +
+      jsonLines(runFinish(), runStart("run-2", "thread-2"), runFinish("run-2", "thread-2"))
+  )
+  assert.strictEqual(status, 0)
+})
+
+/** A copy of the ledger, changed. */
+const broken = (change: string): string => {
+  const cwd = folder()
+  const path = join(cwd, "runledger.db")
+  copyFileSync(join(whole, "runledger.db"), path)
+  const database = new DatabaseSync(path)
+  database.exec(change)
+  database.close()
+  return cwd
+}
+
+const shift = "UPDATE events SET thread_sequence = -thread_sequence"
+
+describe.concurrent("verify", () => {
+  it("says that a whole ledger is", async () => {
+    await assertWhole(whole)
+  })
+
+  it.each<readonly [string, string, ReadonlyArray<string | RegExp>]>([
+    [
+      "a row that is missing",
+      "DELETE FROM events WHERE position = 1500",
+      [
+        "position 1501: expected position 1500",
+        "position 1501: thread thread-1: expected sequence 1500, found 1501",
+        "position 1501: run run-1: expected sequence 1500, found 1501"
+      ]
+    ],
+    [
+      "the last row of a run that is missing",
+      "DELETE FROM events WHERE position = 2502",
+      ["position 2503: expected position 2502"]
+    ],
+    [
+      "a hole in a thread",
+      "UPDATE events SET thread_sequence = 9999 WHERE position = 2502",
+      ["position 2502: thread thread-1: expected sequence 2502, found 9999"]
+    ],
+    [
+      "a sequence that is there twice",
+      "DROP INDEX events_run; UPDATE events SET run_sequence = 7 WHERE position = 8",
+      ["position 8: run run-1: expected sequence 8, found 7", "position 9: run run-1: expected sequence 8, found 9"]
+    ],
+    [
+      "facts in another order than their thread's",
+      `${shift} WHERE position IN (4, 5); UPDATE events SET thread_sequence = 9 - position WHERE position IN (4, 5)`,
+      [
+        "position 4: thread thread-1: expected sequence 4, found 5",
+        "position 5: thread thread-1: expected sequence 6, found 4",
+        "position 6: thread thread-1: expected sequence 5, found 6"
+      ]
+    ],
+    [
+      "a payload that is no JSON",
+      "UPDATE events SET payload = '{\"_tag\":' WHERE position = 1200",
+      [
+        /^the ledger .*runledger\.db is damaged: the payload of the fact at position 1200 is no JSON; restore it from/,
+        "position 1201: expected position 1200",
+        "position 1201: thread thread-1: expected sequence 1200, found 1201",
+        "position 1201: run run-1: expected sequence 1200, found 1201"
+      ]
+    ],
+    [
+      "two of them, one after a hole, the other at the end",
+      "DELETE FROM events WHERE position IN (2500, 2501); UPDATE events SET payload = '' WHERE position IN (2502, 2504)",
+      [
+        /the payload of the fact at position 2502 is no JSON/,
+        "position 2503: expected position 2500",
+        /the payload of the fact at position 2504 is no JSON/
+      ]
+    ],
+    [
+      "a payload of another shape",
+      'UPDATE events SET payload = \'{"_tag":"TextDelta","delta":1}\' WHERE position = 3',
+      ['position 3: the payload of TextDeltaObserved is not one: Expected string at ["delta"]']
+    ],
+    [
+      "a payload that is no object",
+      `UPDATE events SET payload = '"text"' WHERE position = 3`,
+      ["position 3: the payload of TextDeltaObserved is not one: Expected object"]
+    ],
+    [
+      "a kind that nothing names",
+      "UPDATE events SET kind = 99 WHERE position = 2504",
+      [/the fact at position 2504 has a kind, an origin or flags \(\d+\) that nothing explains/]
+    ],
+    [
+      "a run that is gone",
+      "DELETE FROM runs WHERE run_id = 'run-2'",
+      [/the fact at position 2503 is in a thread or a run/, /the fact at position 2504 is in a thread or a run/]
+    ],
+    [
+      "positions out of reach",
+      "UPDATE events SET position = -position WHERE position > 2502",
+      ["2 more facts could not be reached"]
+    ],
+    [
+      "a hole too long to step through, and what cannot be read behind it",
+      "UPDATE events SET position = 900000000000000, payload = '' WHERE position = 2504",
+      [/the payload of the fact at position 900000000000000 is no JSON/]
+    ]
+  ])("finds %s", async (_, change, faults) => {
+    const cwd = broken(change)
+    const ended = await runledger(cwd, "verify")
+    const found = ended.stdout.trimEnd().split("\n")
+    for (const [index, fault] of faults.entries()) {
+      typeof fault === "string" ? assert.strictEqual(found[index], fault) : assert.match(found[index] ?? "", fault)
+    }
+    assert.lengthOf(found, faults.length)
+    assertFailed(ended, 1, new RegExp(`^runledger: [\\d,]+ facts in \\./runledger\\.db, ${faults.length} faults?\n$`))
+  })
+
+  it("a ledger that has lost a page of its file is damaged to every reader", async () => {
+    const cwd = broken("DROP TABLE names")
+    for (const args of [["verify"], ["runs"], ["export", "--all"]]) {
+      const { status, stderr } = await runledger(cwd, ...args)
+      assert.include([0, 1, 3], status)
+      assert.notMatch(stderr, /\n {4}at /)
+    }
+  })
+})
