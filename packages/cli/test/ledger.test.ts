@@ -136,7 +136,7 @@ describe.concurrent("a ledger that goes away or cannot grow", () => {
     assertFailed(
       ended,
       3,
-      /^runledger: 1 staged events were not saved: the ledger .* was deleted or replaced while it was/
+      /^runledger: 1 staged event was not saved: the ledger .* was deleted or replaced while it was/
     )
     assert.strictEqual(ended.stdout, '{"acked":1}\n')
     assert.deepStrictEqual(readdirSync(cwd), [])
