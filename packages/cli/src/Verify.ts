@@ -41,9 +41,6 @@ const checker = () => {
 
 const pageFacts = 1000
 
-/** No cursor stands after a later position. */
-const lastPosition = 1e15
-
 /** A page after a position, or why it cannot be read. */
 const read = (
   position: number,
@@ -67,8 +64,7 @@ const read = (
  * Reads all facts that were there at the start, says what is wrong with them, and counts both.
  *
  * A page that cannot be read is read fact by fact, so that a broken fact hides no other. Where a broken fact stands is
- * not known, only that it comes next: the way past it goes one position at a time, and faster where a hole before it is
- * too long for that.
+ * not known, only that it comes next: the way past it goes one position at a time, for as many as a page has.
  */
 const verify = Effect.gen(function* () {
   const store = yield* EventStore.EventStore
@@ -86,7 +82,7 @@ const verify = Effect.gen(function* () {
     return Output.lines(found)
   }
 
-  while (facts + unreadable.size < total && position < lastPosition) {
+  while (facts + unreadable.size < total && tries < pageFacts) {
     const limit = careful > 0 ? 1 : Math.min(pageFacts, total - facts - unreadable.size)
     const page = yield* read(position, limit)
     if (typeof page !== "string") {
@@ -108,7 +104,7 @@ const verify = Effect.gen(function* () {
         yield* say([Format.inline(page)])
       }
       tries += 1
-      position += tries < pageFacts ? 1 : position
+      position += 1
     }
   }
   const missed = total - facts - unreadable.size
