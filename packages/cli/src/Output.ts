@@ -36,5 +36,25 @@ const write = (text: string): Effect.Effect<void, OutputClosed | Failure.Failure
 export const lines = (texts: ReadonlyArray<string>): Effect.Effect<void, OutputClosed | Failure.Failure> =>
   write(texts.map((text) => `${text}\n`).join(""))
 
+const progressMillis = 500
+let progressAt = 0
+
+/** Shows on a terminal how far long work has come, now and then, in place of what was shown before. */
+export const progress = (text: () => string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const now = Date.now()
+    if (process.stderr.isTTY && now - progressAt >= progressMillis) {
+      progressAt = now
+      process.stderr.write(`\r\u001b[K${text()}`)
+    }
+  })
+
+/** Takes away what {@link progress} left. */
+export const progressEnds = Effect.sync(() => {
+  if (progressAt > 0) {
+    process.stderr.write("\r\u001b[K")
+  }
+})
+
 /** Writes a line to standard error. */
 export const notice = (text: string): Effect.Effect<void> => Effect.sync(() => void process.stderr.write(`${text}\n`))

@@ -108,14 +108,11 @@ const linesOf = (input: Input): Stream.Stream<ReadonlyArray<Line>, Failure.Failu
     return Stream.concat(Stream.map(input.bytes, lines.push), Stream.sync(lines.end))
   })
 
-const progressMillis = 500
-
 const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, take: Recording.Take, ack: boolean) {
   const stager = yield* EventStager.EventStager
   let lines = 0
   let refused = 0
   let acked = 0
-  let shown = 0
   let committing: Fiber.Fiber<void, Failure.Failure> | undefined
   const failed = yield* Deferred.make<never, Failure.Failure>()
 
@@ -148,14 +145,6 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, take: 
       )
     )
 
-  const progress = Effect.sync(() => {
-    const now = Date.now()
-    if (process.stderr.isTTY && now - shown >= progressMillis) {
-      shown = now
-      process.stderr.write(`\r\u001b[K${Format.count(lines)} lines`)
-    }
-  })
-
   yield* Effect.forEach(
     inputs,
     (input) =>
@@ -169,7 +158,7 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, take: 
           committing = yield* Effect.forkChild(
             Effect.tapError(commit(lines), (failure) => Deferred.fail(failed, failure))
           )
-          yield* progress
+          yield* Output.progress(() => `${Format.count(lines)} lines`)
         })
       ),
     { discard: true }
@@ -177,7 +166,7 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, take: 
     // A producer that waits for an ack sends nothing more, so a failure must not wait for its next line.
     Effect.raceFirst(Deferred.await(failed)),
     Effect.onExit(() => commit(lines)),
-    Effect.ensuring(Effect.sync(() => void (shown > 0 && process.stderr.write("\r\u001b[K"))))
+    Effect.ensuring(Output.progressEnds)
   )
   return { lines, refused }
 })

@@ -93,6 +93,7 @@ const verify = Effect.gen(function* () {
       yield* say(page.flatMap(check))
       facts += page.length
       position = last.position
+      yield* Output.progress(() => `${Format.count(facts)} of ${Format.count(total)} facts`)
       careful = Math.max(0, careful - 1)
       tries = 0
     } else if (limit > 1) {
@@ -116,7 +117,7 @@ const verify = Effect.gen(function* () {
 
 export const command = Command.make("verify", { ledger: Ledger.flag }, (options) =>
   Effect.gen(function* () {
-    const { faults, total } = yield* Effect.catchTags(verify, {
+    const { faults, total } = yield* Effect.catchTags(Effect.ensuring(verify, Output.progressEnds), {
       IntegrityError: (error) => Effect.fail(Failure.ledger(error)),
       UnavailableError: (error) => Effect.fail(Failure.ledger(error))
     })

@@ -34,8 +34,8 @@ export class NotRecorded extends Schema.TaggedError<NotRecorded>()("NotRecorded"
 export class SinkClosed extends Schema.TaggedError<SinkClosed>()("SinkClosed", { message: Schema.String }) {}
 
 /**
- * What happens when an event cannot be recorded; the emit that it belongs to succeeds all the same. By default the
- * error is logged.
+ * What happens when an event cannot be recorded; it is started within the emit, which succeeds all the same and does not
+ * wait for it. By default the error is logged.
  *
  * @category services
  * @since 0.1.0
@@ -89,6 +89,8 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
   const stager = yield* EventStager
   const report = yield* OnNotRecorded
   const clock = yield* Clock.Clock
+  // Reports are started within the step: an interrupt right after it must not swallow them.
+  const start = Effect.runForkWith(yield* Effect.context<never>())
   let ordinal = 0
   let closed = false
 
@@ -96,7 +98,8 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
     try {
       return live.deliver(envelope) ?? undefined
     } catch (cause) {
-      return Effect.logError(`the live sink failed on event ${envelope.ordinal}`, cause)
+      start(Effect.logError(`the live sink failed on event ${envelope.ordinal}`, cause))
+      return undefined
     }
   }
 
@@ -121,7 +124,7 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
     }
   }
 
-  /** What remains to be waited for, if anything: the live sink's own work, a report. */
+  /** What remains to be waited for, if anything: the live sink's own work. */
   const step = (event: AgentEvent): Effect.Effect<void> | undefined => {
     if (closed) {
       return Effect.die(new SinkClosed({ message: `a ${event._tag} was emitted after its sink was closed` }))
@@ -130,19 +133,20 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
     const envelope = { ordinal, occurredAt: clock.currentTimeMillisUnsafe(), event }
     const delivering = deliver(envelope)
     const cause = durability === "disabled" ? undefined : record(envelope)
-    if (cause === undefined) {
-      return delivering
+    if (cause !== undefined) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      start(
+        report(
+          new NotRecorded({
+            message: `event ${ordinal}, a ${event._tag}, was not recorded: ${reason}`,
+            ordinal,
+            tag: event._tag,
+            cause
+          })
+        )
+      )
     }
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    const reporting = report(
-      new NotRecorded({
-        message: `event ${ordinal}, a ${event._tag}, was not recorded: ${reason}`,
-        ordinal,
-        tag: event._tag,
-        cause
-      })
-    )
-    return delivering === undefined ? reporting : Effect.andThen(reporting, delivering)
+    return delivering
   }
 
   const stepAll = (events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {

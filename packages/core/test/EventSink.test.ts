@@ -282,6 +282,40 @@ describe("emit", () => {
     })
   )
 
+  it.effect("stages or reports what it delivered, wherever the scheduler lets an interrupt in", () =>
+    Effect.gen(function* () {
+      let cutShort = 0
+      for (let operations = 1980; operations < 2100; operations++) {
+        const { got, layer: live } = audience()
+        const { layer: stager, units } = staging()
+        let reports = 0
+        yield* Effect.gen(function* () {
+          const sink = yield* EventSink.make
+          // The scheduler yields every 2,048 operations, so the interrupt lands somewhere within the emits.
+          const fiber = yield* Effect.forkChild(
+            Effect.gen(function* () {
+              for (let operation = 0; operation < operations; operation++) {
+                yield* Effect.sync(() => operation)
+              }
+              yield* sink.emit(start)
+              yield* sink.emit({ _tag: "RunStart", threadId: " ", runId: "r" })
+              yield* Effect.forEach(Array.from({ length: 3000 }), () => Effect.void)
+            }),
+            { startImmediately: true }
+          )
+          yield* Fiber.interrupt(fiber)
+        }).pipe(
+          Effect.provide([live, stager, normalizer]),
+          Effect.provideService(EventSink.OnNotRecorded, () => Effect.sync(() => void (reports += 1)))
+        )
+        assert.strictEqual(units.length, Math.min(got.length, 1))
+        assert.strictEqual(reports, Math.max(got.length - 1, 0))
+        cutShort += got.length < 2 ? 1 : 0
+      }
+      assert.isAbove(cutShort, 0)
+    })
+  )
+
   it.effect("keeps the order of parallel emits the same live as staged", () =>
     Effect.gen(function* () {
       const { got, layer: live } = audience()
