@@ -24,3 +24,13 @@ export class Failure extends Schema.TaggedError<Failure>()("Failure", {
 /** What is wrong with the ledger, as the end of a command. */
 export const ledger = (error: { readonly message: string }): Failure =>
   new Failure({ status: status.ledger, message: error.message })
+
+let lastCommit: Failure | undefined
+
+/** Keeps the failure of the last commit for the exit status: an interrupted fiber drops the errors of its finalizers. */
+export const keepLastCommit = (failure: Failure): void => {
+  lastCommit = failure
+}
+
+/** The failure of the last commit, if it failed. */
+export const ofLastCommit = (): Failure | undefined => lastCommit

@@ -165,7 +165,9 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, take: 
   ).pipe(
     // A producer that waits for an ack sends nothing more, so a failure must not wait for its next line.
     Effect.raceFirst(Deferred.await(failed)),
-    Effect.onExit(() => commit(lines)),
+    Effect.onExit(() =>
+      Effect.tapError(commit(lines), (failure) => Effect.sync(() => Failure.keepLastCommit(failure)))
+    ),
     Effect.ensuring(Output.progressEnds)
   )
   return { lines, refused }

@@ -27,8 +27,17 @@ interface Options {
 /** Takes a line; what is wrong with it, or undefined when it is recorded, blank, or dropped by policy. */
 export type Take = (line: Line) => Effect.Effect<string | undefined, never, EventStager.EventStager>
 
-/** Whether a line that cannot be read may have been meant as the start of a run. */
-const startLike = /"(RunStart|run_start)"/
+const starts: ReadonlyArray<string> = ["RunStart", "run_start"]
+
+/** Whether a line that cannot be read may have been meant as the start of a run: by its tag, as far as that is there. */
+const isStartLike = (text: string): boolean => {
+  const tag = /^\s*\{\s*"(?:_tag|event_type)"\s*:\s*"([^"]*)("?)/.exec(text)
+  if (tag !== null) {
+    const [, name = "", closed] = tag
+    return closed ? starts.includes(name) : starts.some((start) => start.startsWith(name))
+  }
+  return /"(?:_tag|event_type)"\s*:\s*"(?:RunStart|run_start)"/.test(text)
+}
 
 export const make = (options: Options): Take => {
   const parse = parsers[options.format]
@@ -75,7 +84,7 @@ export const make = (options: Options): Take => {
 
   /** What follows a start that is refused would otherwise be recorded in the run before it. */
   const refuse = (text: string, problem: string): string => {
-    current = startLike.test(text) ? undefined : current
+    current = isStartLike(text) ? undefined : current
     return problem
   }
 

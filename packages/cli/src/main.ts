@@ -46,10 +46,10 @@ process.once("SIGTERM", () => {
 
 /** The status to exit with, after its one line was said. */
 const finish = (cause: Cause.Cause<unknown>): number => {
-  if (Cause.hasInterruptsOnly(cause)) {
+  const error = Failure.ofLastCommit() ?? Cause.squash(cause)
+  if (Cause.hasInterruptsOnly(cause) && !(error instanceof Failure.Failure)) {
     return signalled
   }
-  const error = Cause.squash(cause)
   if (error instanceof Output.OutputClosed) {
     return 0
   }

@@ -61,7 +61,7 @@ export interface EventSinkShape {
   /** Emits events in order, many to a step. */
   readonly emitAll: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
 
-  /** Waits until everything emitted is committed, then closes the live sink. A second close does nothing. */
+  /** Waits until everything emitted is committed; the first close then closes the live sink. */
   readonly close: Effect.Effect<void, StagingFailed>
 }
 
@@ -96,31 +96,28 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
 
   const deliver = (envelope: Envelope): Effect.Effect<void> | undefined => {
     try {
-      return live.deliver(envelope) ?? undefined
+      const delivering = live.deliver(envelope)
+      return delivering === undefined ? undefined : Effect.ignoreCause(delivering as Effect.Effect<void>, { log: true })
     } catch (cause) {
       start(Effect.logError(`the live sink failed on event ${envelope.ordinal}`, cause))
       return undefined
     }
   }
 
-  const record = ({ event, occurredAt, ordinal }: Envelope): unknown => {
+  const record = ({ event, occurredAt, ordinal }: Envelope): Result.Result<void, unknown> => {
     try {
       const normalized = normalizer.normalizeMany(event, durability)
       if (Result.isFailure(normalized)) {
-        return normalized.failure
+        return Result.fail(normalized.failure)
       }
       const kept = normalized.success.filter(({ fidelity }) => shouldPersist(durability, fidelity))
       if (kept.length === 0) {
-        return undefined
+        return Result.void
       }
       const unit = StagedEvent.make(kept, { ordinal, occurredAt })
-      if (Result.isFailure(unit)) {
-        return unit.failure
-      }
-      const staged = stager.stage(unit.success)
-      return Result.isFailure(staged) ? staged.failure : undefined
+      return Result.isFailure(unit) ? Result.fail(unit.failure) : stager.stage(unit.success)
     } catch (defect) {
-      return defect
+      return Result.fail(defect)
     }
   }
 
@@ -132,17 +129,20 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
     ordinal += 1
     const envelope = { ordinal, occurredAt: clock.currentTimeMillisUnsafe(), event }
     const delivering = deliver(envelope)
-    const cause = durability === "disabled" ? undefined : record(envelope)
-    if (cause !== undefined) {
+    const recorded = durability === "disabled" ? Result.void : record(envelope)
+    if (Result.isFailure(recorded)) {
+      const cause = recorded.failure
       const reason = cause instanceof Error ? cause.message : String(cause)
+      const error = new NotRecorded({
+        message: `event ${ordinal}, a ${event._tag}, was not recorded: ${reason}`,
+        ordinal,
+        tag: event._tag,
+        cause
+      })
       start(
-        report(
-          new NotRecorded({
-            message: `event ${ordinal}, a ${event._tag}, was not recorded: ${reason}`,
-            ordinal,
-            tag: event._tag,
-            cause
-          })
+        Effect.ignoreCause(
+          Effect.suspend(() => report(error)),
+          { log: true }
         )
       )
     }
@@ -169,11 +169,9 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
             { discard: true }
           ),
     close: Effect.suspend(() => {
-      if (closed) {
-        return Effect.void
-      }
+      const first = !closed
       closed = true
-      return Effect.ensuring(stager.flush, live.close ?? Effect.void)
+      return first && live.close !== undefined ? Effect.ensuring(stager.flush, live.close) : stager.flush
     })
   }
 })

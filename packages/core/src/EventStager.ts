@@ -59,9 +59,9 @@ const isUnit = (item: Item): item is StagedUnit => Array.isArray(item)
  *
  * **Details**
  *
- * A commit that fails as unavailable is sent again, unchanged, for about 1.5 seconds. What cannot be committed then,
- * and all that is staged after it, is counted, and each `flush` fails with the count. Closing the scope commits
- * everything staged and logs what could not be.
+ * A commit that fails as unavailable is sent again, unchanged, up to five times within 1.5 seconds, beside the time that
+ * the store itself takes to give up. What cannot be committed then, and all that is staged after it, is counted, and
+ * each `flush` fails with the count. Closing the scope commits everything staged and logs what could not be.
  *
  * @category layers
  * @since 0.1.0
@@ -85,9 +85,10 @@ export const layer: Layer.Layer<EventStager, never, EventStore> = Layer.effect(
         failure = fail(failure.cause, batch.length)
         return
       }
-      const exit = yield* store
-        .append(batch)
-        .pipe(Effect.retry({ ...retries, while: (error) => error._tag === "UnavailableError" }), Effect.exit)
+      const exit = yield* Effect.suspend(() => store.append(batch)).pipe(
+        Effect.retry({ ...retries, while: (error) => error._tag === "UnavailableError" }),
+        Effect.exit
+      )
       if (Exit.isFailure(exit)) {
         failure = fail(Cause.squash(exit.cause), batch.length)
       }
@@ -128,7 +129,11 @@ export const layer: Layer.Layer<EventStager, never, EventStore> = Layer.effect(
         if (Queue.offerUnsafe(queue, committed)) {
           return Deferred.await(committed)
         }
-        return failure === undefined ? Effect.void : Effect.fail(failure)
+        // The scope is closing: the drain ends when it has committed everything.
+        return Effect.andThen(
+          Fiber.await(fiber),
+          Effect.suspend(() => (failure === undefined ? Effect.void : Effect.fail(failure)))
+        )
       })
     })
   })

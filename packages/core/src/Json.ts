@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { randomUUID } from "node:crypto"
 
 const byCodePoint = (left: string, right: string): number => {
   const length = Math.min(left.length, right.length)
@@ -44,32 +45,72 @@ const endOfString = (text: string, start: number): number => {
   return at + 1
 }
 
+/** Gives the keys of a value that stand for others their own names again, in place and without recursion. */
+const rename = (root: unknown, names: ReadonlyMap<string, string>): void => {
+  const rest: Array<unknown> = [root]
+  for (let value = rest.pop(); value !== undefined; value = rest.pop()) {
+    if (typeof value !== "object" || value === null) {
+      continue
+    }
+    const members = Object.entries(value)
+    rest.push(...members.map(([, member]) => member))
+    if (!Array.isArray(value) && members.some(([key]) => names.has(key))) {
+      for (const [key] of members) {
+        Reflect.deleteProperty(value, key)
+      }
+      for (const [key, member] of members) {
+        const descriptor = { value: member, writable: true, enumerable: true, configurable: true }
+        Object.defineProperty(value, names.get(key) ?? key, descriptor)
+      }
+    }
+  }
+}
+
 /** Parses a valid text after it replaced each key that has an escape by one that has none; then puts them back. */
 const parseEscapedKeys = (text: string): unknown => {
-  const keys = new Map<string, string>()
-  let mark = "key"
-  while (text.includes(mark)) {
-    mark += "_"
-  }
+  const standIns = new Map<string, string>()
+  const mark = randomUUID()
   let plain = ""
   let end = 0
   for (let start = text.indexOf('"'); start !== -1; start = text.indexOf('"', end)) {
     plain += text.slice(end, start)
     end = endOfString(text, start)
     const string = text.slice(start, end)
-    const name = `${mark}${keys.size}`
-    const isKey = string.includes("\\") && /^\s*:/.test(text.slice(end))
-    plain += isKey ? `"${name}"` : string
-    if (isKey) {
-      keys.set(name, JSON.parse(string))
+    if (!string.includes("\\") || !/^\s*:/.test(text.slice(end))) {
+      plain += string
+      continue
     }
+    const key: string = JSON.parse(string)
+    const unescaped = JSON.stringify(key)
+    if (unescaped.includes("\\") && !standIns.has(key)) {
+      standIns.set(key, `${mark}${standIns.size}`)
+    }
+    plain += unescaped.includes("\\") ? `"${standIns.get(key)}"` : unescaped
   }
-  return JSON.parse(plain + text.slice(end), (_, value: unknown) =>
-    typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).map(([key, member]) => [keys.get(key) ?? key, member]))
-      : value
-  )
+  const value: unknown = JSON.parse(plain + text.slice(end))
+  rename(value, new Map(Array.from(standIns, ([key, standIn]) => [standIn, key])))
+  return value
 }
+
+/** Nesting beyond this is refused where JSON comes in, as by the seed; the outermost value counts. */
+const maxDepth = 127
+
+const manyBrackets = new RegExp(`^(?:[^[{]*[[{]){${maxDepth + 1}}`)
+
+const isDeeper = (value: unknown, depth: number): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (depth === 0 || Object.values(value).some((member) => isDeeper(member, depth - 1)))
+
+/**
+ * Whether a value, given with its text, is nested deeper than 127 levels. Such values are refused where they come in,
+ * for not every reader could read them back.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isTooDeep = (value: unknown, text: string): boolean =>
+  text.length > 2 * maxDepth && manyBrackets.test(text) && isDeeper(value, maxDepth)
 
 /**
  * Parses a JSON text as `JSON.parse` should.

@@ -47,7 +47,7 @@ export const LiveSink = Context.Reference<LiveSinkShape>("@runledger/core/LiveSi
 })
 
 /**
- * Delivers to a queue. While a bounded queue is full, emit waits for room, in order; the queue is ended on close.
+ * Delivers to a queue. While a bounded queue is full, emit waits for room, in order. Who made the queue ends it.
  *
  * @category adapters
  * @since 0.1.0
@@ -72,8 +72,8 @@ const started = (effect: Effect.Effect<unknown>): Effect.Effect<void> =>
 
 /**
  * Delivers by running an Effect for each event. It is started in the same step as everything else and joined after
- * it, so a slow one slows emit, but keeps no fact from the ledger. An interrupted emit stops waiting for it; closing
- * the scope interrupts what still runs. A defect is logged.
+ * it, so a slow one slows emit, but keeps no fact from the ledger. An interrupted emit stops waiting for it; what then
+ * still runs is interrupted when the scope of the adapter closes. A defect is logged.
  *
  * @category adapters
  * @since 0.1.0
@@ -88,7 +88,6 @@ export const fromEffect = <R>(
       deliver: (envelope) => {
         const fiber = run(Effect.ignoreCause(deliver(envelope), { log: true }))
         return fiber.pollUnsafe() === undefined ? Fiber.join(fiber) : undefined
-      },
-      close: FiberSet.awaitEmpty(fibers)
+      }
     }
   })

@@ -6,6 +6,7 @@
 import { Result, type Types } from "effect"
 import { randomUUIDv7 } from "node:crypto"
 import type { Fidelity, Kind, NormalizedEvent, Visibility } from "./CanonicalEvent.ts"
+import { isTooDeep } from "./Json.ts"
 import { SerializationError, ValidationError } from "./LedgerError.ts"
 
 /**
@@ -48,13 +49,23 @@ export type StagedUnit = ReadonlyArray<StagedEvent>
 export const isStorable = (id: string): boolean => !id.includes("\0") && id.isWellFormed()
 
 /**
- * Refuses a unit that no store can keep as it is: one with a NUL or a lone surrogate in an id or a name.
+ * Refuses a unit that no store can keep as it is: one with a NUL or a lone surrogate in an id or a name, or an ordinal,
+ * a time or a schema version that is no integer.
  *
  * @category validation
  * @since 0.1.0
  */
 export const checkStorable = (unit: StagedUnit): Result.Result<void, ValidationError> => {
-  for (const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } of unit) {
+  for (const event of unit) {
+    const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } = event
+    const { occurredAt, ordinal = 0, schemaVersion } = event
+    if (![ordinal, occurredAt, schemaVersion].every(Number.isSafeInteger)) {
+      return Result.fail(
+        new ValidationError({
+          message: `validation error: ordinal, time and schema version of ${JSON.stringify(kind)} must be integers`
+        })
+      )
+    }
     if (![threadId, runId, kind, origin, correlationId, causationId].every(isStorable)) {
       return Result.fail(
         new ValidationError({
@@ -67,7 +78,8 @@ export const checkStorable = (unit: StagedUnit): Result.Result<void, ValidationE
 }
 
 /**
- * Gives drafts an identity and a text. Fails when a payload has no JSON text (a cycle, a BigInt, nothing at all).
+ * Gives drafts an identity and a text. Fails when a payload has no JSON text (a cycle, a BigInt, nothing at all), or is
+ * nested deeper than 127 levels.
  *
  * @category constructors
  * @since 0.1.0
@@ -87,8 +99,9 @@ export const make = (
       } catch (cause) {
         return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} is no JSON: ${cause}` }))
       }
-      if (payload === undefined) {
-        return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} is no JSON` }))
+      if (payload === undefined || isTooDeep(said, payload)) {
+        const what = payload === undefined ? "is no JSON" : "is nested deeper than 127 levels"
+        return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} ${what}` }))
       }
     }
     unit.push(stagedEvent(draft, fidelity, payload, at))

@@ -137,6 +137,24 @@ describe("emit", () => {
     })
   )
 
+  it.effect("reports a normalizer that throws nothing at all, and survives a report that throws", () =>
+    Effect.gen(function* () {
+      const { layer: stager } = staging()
+      let reports = 0
+      const throwing = Normalizer.fromNormalize(() => {
+        throw undefined
+      })
+      yield* Effect.flatMap(EventSink.make, (sink) => sink.emit(start)).pipe(
+        Effect.provide([stager, Layer.succeed(Normalizer.Normalizer, throwing)]),
+        Effect.provideService(EventSink.OnNotRecorded, () => {
+          reports += 1
+          throw new Error("report")
+        })
+      )
+      assert.strictEqual(reports, 1)
+    })
+  )
+
   it.effect("does not ask the normalizer anything when nothing is kept", () =>
     Effect.gen(function* () {
       const { layer: stager, units } = staging()
@@ -401,6 +419,21 @@ describe("close", () => {
         })
       )
       assert.deepStrictEqual(order, ["committed", "closed"])
+    })
+  )
+
+  it.effect("waits for the commit each time, also after a close that was interrupted", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const stager = Layer.succeed(EventStager.EventStager, { stage: () => Result.void, flush: Deferred.await(gate) })
+      yield* Effect.gen(function* () {
+        const sink = yield* EventSink.make
+        yield* Fiber.interrupt(yield* Effect.forkChild(sink.close, { startImmediately: true }))
+        const again = yield* Effect.forkChild(sink.close, { startImmediately: true })
+        assert.isUndefined(again.pollUnsafe())
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(again)
+      }).pipe(Effect.provide([stager, normalizer]))
     })
   )
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventStager, EventStore, LedgerError, StagedEvent } from "@runledger/core"
-import { Deferred, Effect, Fiber, Layer, Result } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 
 const unit = (name: string, size = 1): StagedEvent.StagedUnit =>
@@ -124,6 +124,38 @@ describe("EventStager", () => {
         assert.strictEqual(second.events, 3)
       }).pipe(Effect.provide(layer))
       assert.deepStrictEqual(batches, [])
+    })
+  )
+
+  it.effect("waits in a flush for the commit, also while its scope is closing", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { batches, layer } = storeOf(Deferred.await(gate))
+      const scope = yield* Scope.make()
+      const stager = Context.get(yield* Layer.buildWithScope(layer, scope), EventStager.EventStager)
+      stager.stage(unit("a"))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      const flushing = yield* Effect.forkChild(stager.flush, { startImmediately: true })
+      yield* Effect.yieldNow
+      assert.isUndefined(flushing.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.joinAll([closing, flushing])
+      assert.deepStrictEqual(batches, [["a/0"]])
+    })
+  )
+
+  it.effect("does not hang on a store that throws", () =>
+    Effect.gen(function* () {
+      const store = Layer.mock(EventStore.EventStore)({
+        append: () => {
+          throw new Error("bug")
+        }
+      })
+      yield* Effect.gen(function* () {
+        const stager = yield* EventStager.EventStager
+        stager.stage(unit("a"))
+        assert.strictEqual((yield* Effect.flip(stager.flush)).events, 1)
+      }).pipe(Effect.provide(Layer.provide(EventStager.layer, store)))
     })
   )
 

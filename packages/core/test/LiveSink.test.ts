@@ -66,6 +66,26 @@ describe("LiveSink", () => {
     })
   )
 
+  it.effect("fromEffect lets the app end although a delivery hangs", () =>
+    Effect.gen(function* () {
+      const live = Layer.effect(
+        LiveSink.LiveSink,
+        LiveSink.fromEffect(() => Effect.never)
+      )
+      yield* Effect.gen(function* () {
+        const sink = yield* EventSink.EventSink
+        const fiber = yield* Effect.forkChild(sink.emit({ _tag: "StepEnd" }), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+      }).pipe(Effect.provide(EventSink.layer.pipe(Layer.provide(live), Layer.provide(services))))
+    })
+  )
+
+  it.effect("a failure of any live sink stays away from the agent", () =>
+    Effect.gen(function* () {
+      yield* emitThree(yield* sinkOver({ deliver: () => Effect.die("boom") }))
+    })
+  )
+
   it.effect("fromEffect does not pass a defect on to the agent", () =>
     Effect.gen(function* () {
       const live = yield* LiveSink.fromEffect(() => Effect.die("boom"))

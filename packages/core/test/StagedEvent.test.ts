@@ -18,6 +18,17 @@ const normalized = (draft: Partial<CanonicalEvent.CanonicalEventDraft>): Canonic
 const make = (...drafts: ReadonlyArray<Partial<CanonicalEvent.CanonicalEventDraft>>) =>
   StagedEvent.make(drafts.map(normalized), { ordinal: 7, occurredAt: 5 })
 
+describe("StagedEvent.checkStorable", () => {
+  it("refuses numbers that are no integers", () => {
+    for (const draft of [{ schemaVersion: 1.5 }, { schemaVersion: Number.NaN }]) {
+      assert.isTrue(Result.isFailure(StagedEvent.checkStorable(Result.getOrThrow(make(draft)))))
+    }
+    const fractional = Result.getOrThrow(StagedEvent.make([normalized({})], { occurredAt: 0.5 }))
+    assert.isTrue(Result.isFailure(StagedEvent.checkStorable(fractional)))
+    assert.isTrue(Result.isSuccess(StagedEvent.checkStorable(Result.getOrThrow(make({})))))
+  })
+})
+
 describe("StagedEvent.make", () => {
   it("keeps what the draft says, and leaves out what it does not", () => {
     const [least, most] = Result.getOrThrow(
@@ -45,6 +56,13 @@ describe("StagedEvent.make", () => {
     for (const { eventId } of unit) {
       assert.match(eventId, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
     }
+  })
+
+  it("refuses what is nested deeper than can be read back", () => {
+    const nested = (levels: number): unknown => JSON.parse("[".repeat(levels) + "]".repeat(levels))
+    assert.isTrue(Result.isSuccess(make({ payload: nested(127) })))
+    const error = Result.getOrThrow(Result.flip(make({ payload: nested(128) })))
+    assert.strictEqual(error.message, "the payload of Custom is nested deeper than 127 levels")
   })
 
   it("refuses what has no JSON text", () => {

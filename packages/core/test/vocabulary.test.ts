@@ -227,6 +227,18 @@ describe("Json.parse", () => {
     assert.strictEqual(JSON.stringify(Json.parse('{"\\n":{"__proto__":1}}')), '{"\\n":{"__proto__":1}}')
   })
 
+  it("lets the last of repeated keys count, however they are written", () => {
+    assert.deepStrictEqual(Json.parse('{"\\u0031":"first","1":"last"}'), { "1": "last" })
+    assert.deepStrictEqual(Json.parse('{"a\\u0062":1,"ab":2,"\\n":3,"\\u000A":4}'), { ab: 2, "\n": 4 })
+  })
+
+  it("takes a long or deep text with such keys without a hitch", () => {
+    const long = JSON.stringify({ "C:\\x": `key${"_".repeat(300_000)}` })
+    assert.strictEqual(JSON.stringify(Json.parse(long)), long)
+    const deep = `${"[".repeat(20_000)}{"\\n":1}${"]".repeat(20_000)}`
+    assert.isTrue(Array.isArray(Json.parse(deep)))
+  })
+
   it("throws what JSON.parse throws", () => {
     assert.throws(() => Json.parse('{"\\n"'), SyntaxError)
   })

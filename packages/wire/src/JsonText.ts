@@ -10,18 +10,8 @@ import { Json } from "@runledger/core"
 import { Result } from "effect"
 import { DecodeError } from "./DecodeError.ts"
 
-/** Nesting beyond this is refused, as by the seed; the outermost object counts. */
-const maxDepth = 127
-
 /** Only a text that matches may hold a number or an escape that needs a closer look. */
 const suspicious = /\d{16}|[eE]\+?\d{3}|\\u[dD]/
-const manyBrackets = new RegExp(`^(?:[^[{]*[[{]){${maxDepth + 1}}`)
-
-const isDeeper = (value: unknown, depth: number): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  (depth === 0 || Object.values(value).some((member) => isDeeper(member, depth - 1)))
-
 const refuse = (reason: "syntax" | "eof" | "data", message: string): Result.Result<never, DecodeError> =>
   Result.fail(new DecodeError({ reason, message }))
 
@@ -71,8 +61,8 @@ export const parse = (
     const message = error instanceof Error ? error.message : String(error)
     return refuse(endsEarly(text, message) ? "eof" : "syntax", message)
   }
-  if (manyBrackets.test(text) && isDeeper(value, maxDepth)) {
-    return refuse("syntax", `nested deeper than ${maxDepth} levels`)
+  if (Json.isTooDeep(value, text)) {
+    return refuse("syntax", "nested deeper than 127 levels")
   }
   const problem = suspicious.test(text) ? unfaithful(text, options?.wellFormed ?? false) : undefined
   return problem === undefined ? Result.succeed(value) : refuse("syntax", problem)

@@ -54,7 +54,7 @@ const connect = (options: Options): Connection => {
   worker.on("message", (reply: Reply) => {
     const resume = waiting.get(reply.id)
     waiting.delete(reply.id)
-    if (waiting.size === 0) {
+    if (waiting.size === 0 && onExit === undefined) {
       worker.unref()
     }
     if ("value" in reply) {
@@ -82,6 +82,7 @@ const connect = (options: Options): Connection => {
         return
       }
       onExit = () => resume(Effect.void)
+      worker.ref()
       send({ id: 0, call: { method: "close" } })
     })
   }
