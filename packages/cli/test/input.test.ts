@@ -101,6 +101,14 @@ describe.concurrent("bad lines", () => {
     assert.deepStrictEqual(await said(cwd), ["RunStarted", "after"])
   })
 
+  it("one that only mentions a start: what follows stays in its run", async () => {
+    const cwd = folder()
+    const bad = '{"_tag":"ToolCallReady","id":"call-1","name":"RunStart"}\n{"_tag":"ToolCallReady","name":"RunStart",\n'
+    const ended = await record(cwd, jsonLines(runStart()) + bad + jsonLines(text("after")))
+    assertFailed(ended, 2, /\nrunledger: refused 2 of 4 lines; the others are recorded\n$/)
+    assert.deepStrictEqual(await said(cwd), ["RunStarted", "after"])
+  })
+
   it("a run start among them: what follows does not land in the run before it", async () => {
     const starts: ReadonlyArray<Bytes> = [
       '{"_tag":"RunStart","threadId":"t","runId":1}',
@@ -108,6 +116,7 @@ describe.concurrent("bad lines", () => {
       '{"_tag":"RunStart","threadId":"t","runId":"r\\u0000"}',
       '{"_tag":"RunStart","threadId":"t\\ud83d","runId":"r"}',
       '{"_tag":"RunStart","threadId":"t","ru',
+      '{"_tag":"RunSta',
       bytes('{"_tag":"RunStart","threadId":"', Buffer.of(0xe4), '","runId":"r"}'),
       '{"event_type":"run_start","thread_id":"t","run_id":"r"}'
     ]
@@ -124,7 +133,7 @@ describe.concurrent("bad lines", () => {
       assert.match(problems[2 * index] ?? "", new RegExp(`^line ${4 * index + 3}: (?!no run)`))
       assert.strictEqual(problems[2 * index + 1], `line ${4 * index + 4}: no run has been started by a line before it`)
     }
-    assertFailed(ended, 2, /\nrunledger: refused 14 of 28 lines; the others are recorded\n$/)
+    assertFailed(ended, 2, /\nrunledger: refused 16 of 32 lines; the others are recorded\n$/)
     assert.deepStrictEqual(
       (await facts(cwd)).map(({ kind, runId }) => `${kind} of ${runId}`),
       [...starts.keys()].flatMap((index) => [`RunStarted of run-${index}`, `TextDeltaObserved of run-${index}`])

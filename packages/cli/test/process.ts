@@ -69,12 +69,13 @@ export const start = (command: string, args: ReadonlyArray<string>, options: Spa
     end: () => child.stdin?.end(),
     /** Nobody reads what it says on standard error any more. */
     closeStderr: () => child.stderr?.destroy(),
-    /** Waits until standard output holds this; fails if the process ends without. */
-    until: (text: string) =>
+    /** Waits until an output, the standard one unless said otherwise, holds this; fails if the process ends without. */
+    until: (text: string, where: "stdout" | "stderr" = "stdout") =>
       new Promise<void>((resolve, reject) => {
-        const look = () => output().includes(text) && resolve()
+        const chunks = where === "stdout" ? stdout : stderr
+        const look = () => Buffer.concat(chunks).toString().includes(text) && resolve()
         look()
-        child.stdout?.on("data", look)
+        child[where]?.on("data", look)
         void ended.then(({ stderr }) => reject(new Error(`the command ended without ${text}: ${stderr}`)), reject)
       })
   }

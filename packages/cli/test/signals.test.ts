@@ -2,6 +2,8 @@
  * Ends that the command did not choose: signals, and readers that leave.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
 import {
   assertWhole,
   bin,
@@ -48,6 +50,22 @@ describe.concurrent("a signal", () => {
       await assertWhole(cwd)
     }
   )
+
+  it("SIGTERM does not hide that the last commit failed", async () => {
+    const cwd = folder()
+    const process = recording(cwd)
+    process.write(jsonLines(runStart()))
+    await process.until('{"acked":1}\n')
+    for (const name of readdirSync(cwd)) {
+      rmSync(join(cwd, name))
+    }
+    process.write(`${texts(1)}that is all\n`)
+    await process.until("line 3: ", "stderr")
+    process.kill("SIGTERM")
+    const { status, stderr } = await process.ended
+    assert.strictEqual(status, 3)
+    assert.match(stderr, /\nrunledger: 1 staged event was not saved: the ledger .* was deleted or replaced/)
+  })
 
   it("SIGKILL leaves everything that was acked", async () => {
     const cwd = folder()

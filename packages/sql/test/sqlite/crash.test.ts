@@ -4,6 +4,7 @@ import { layerInThread } from "@runledger/sql/sqlite"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { readdirSync } from "node:fs"
 import { dirname } from "node:path"
+import { fileURLToPath } from "node:url"
 import type { Worker } from "node:worker_threads"
 import { child, expectKept, linesOf, open } from "./crash.ts"
 import { event, events, newPath, run } from "./support.ts"
@@ -66,6 +67,15 @@ describe("the worker", () => {
         assert.instanceOf(error, LedgerError.UnavailableError)
         assert.match(error.message, /the worker of the ledger .* stopped .*open the ledger again/)
       }
+    })
+  )
+
+  it.live("keeps the process alive until it has closed", () =>
+    Effect.gen(function* () {
+      const path = yield* newPath
+      const closing = fileURLToPath(new URL("./closing.ts", import.meta.url))
+      assert.deepStrictEqual(yield* linesOf(process.execPath, [closing, path]), ["the ledger closed", "the app ended"])
+      assert.strictEqual(yield* Effect.flatMap(open(path, layerInThread), (store) => store.count(run)), 20_000)
     })
   )
 
