@@ -1,10 +1,8 @@
 /**
  * `runledger export`: facts as JSON Lines.
  */
-import { Effect, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Ledger from "./Ledger.ts"
-import * as Output from "./Output.ts"
 import * as Scope from "./Scope.ts"
 
 const flags = {
@@ -18,18 +16,7 @@ const flags = {
 }
 
 export const command = Command.make("export", flags, (options) =>
-  Effect.flatMap(Scope.of(options), (scope) =>
-    Effect.gen(function* () {
-      let facts = 0
-      yield* Stream.runForEachArray(Ledger.facts(scope), (page) => {
-        facts += page.length
-        return Output.lines(page.map((fact) => JSON.stringify(fact)))
-      })
-      if (facts === 0) {
-        return yield* Scope.nothing(scope, options.ledger)
-      }
-    }).pipe(Effect.provide(Ledger.forReading(options.ledger)))
-  )
+  Scope.print(options, { push: (fact) => [JSON.stringify(fact)], end: () => [] })
 ).pipe(
   Command.withDescription("Write facts as JSON Lines, in the order of their scope"),
   Command.withExamples([

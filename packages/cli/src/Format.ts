@@ -22,6 +22,9 @@ const cut = (text: string, limit: number): string =>
 export const inline = (text: string, limit = 300): string =>
   cut(safe(cut(text, limit)).replaceAll("\n", "\\n").replaceAll("\t", "\\t"), limit)
 
+/** A text of several lines as one sentence on one line. */
+export const sentence = (text: string, limit?: number): string => inline(text.replace(/\s+/g, " "), limit)
+
 /** The lines of a text, safe for a terminal. */
 export const lines = (text: string): ReadonlyArray<string> => text.split(/\r?\n/).map(safe)
 

@@ -29,7 +29,7 @@ const checker = () => {
       fact.runId === undefined ? undefined : dense(`run ${Format.inline(fact.runId)}`, fact.runSequence),
       Result.match(CanonicalEvent.decodePayload(fact.kind, fact.payload), {
         onFailure: ({ message }) =>
-          `the payload of ${Format.inline(fact.kind)} is not one: ${Format.inline(message.replace(/\s*\n\s*/g, " "))}`,
+          `the payload of ${Format.inline(fact.kind)} is not one: ${Format.sentence(message)}`,
         onSuccess: () => undefined
       })
     ]

@@ -32,7 +32,7 @@ const presenter = CliOutput.layerPresenter({
     event._tag === "InvalidInvocation"
       ? Output.notice(
           [
-            ...event.errors.map((error) => `runledger: ${Format.inline(error.message.replace(/\s+/g, " "))}`),
+            ...event.errors.map((error) => `runledger: ${Format.sentence(error.message)}`),
             `see: ${event.commandPath.join(" ")} --help`
           ].join("\n")
         )

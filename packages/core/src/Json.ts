@@ -53,7 +53,9 @@ const rename = (root: unknown, names: ReadonlyMap<string, string>): void => {
       continue
     }
     const members = Object.entries(value)
-    rest.push(...members.map(([, member]) => member))
+    for (const [, member] of members) {
+      rest.push(member)
+    }
     if (!Array.isArray(value) && members.some(([key]) => names.has(key))) {
       for (const [key] of members) {
         Reflect.deleteProperty(value, key)

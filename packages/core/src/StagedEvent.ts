@@ -59,14 +59,23 @@ export const checkStorable = (unit: StagedUnit): Result.Result<void, ValidationE
   for (const event of unit) {
     const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } = event
     const { occurredAt, ordinal = 0, schemaVersion } = event
-    if (![ordinal, occurredAt, schemaVersion].every(Number.isSafeInteger)) {
+    if (!(Number.isSafeInteger(ordinal) && Number.isSafeInteger(occurredAt) && Number.isSafeInteger(schemaVersion))) {
       return Result.fail(
         new ValidationError({
           message: `validation error: ordinal, time and schema version of ${JSON.stringify(kind)} must be integers`
         })
       )
     }
-    if (![threadId, runId, kind, origin, correlationId, causationId].every(isStorable)) {
+    if (
+      !(
+        isStorable(threadId) &&
+        isStorable(runId) &&
+        isStorable(kind) &&
+        isStorable(origin) &&
+        isStorable(correlationId) &&
+        isStorable(causationId)
+      )
+    ) {
       return Result.fail(
         new ValidationError({
           message: `validation error: an id of ${JSON.stringify(kind)} holds a NUL or a lone surrogate, which no store can keep`

@@ -235,6 +235,8 @@ describe("Json.parse", () => {
   it("takes a long or deep text with such keys without a hitch", () => {
     const long = JSON.stringify({ "C:\\x": `key${"_".repeat(300_000)}` })
     assert.strictEqual(JSON.stringify(Json.parse(long)), long)
+    const wide = JSON.stringify({ "\n": Array.from({ length: 300_000 }, () => 0) })
+    assert.strictEqual(JSON.stringify(Json.parse(wide)), wide)
     const deep = `${"[".repeat(20_000)}{"\\n":1}${"]".repeat(20_000)}`
     assert.isTrue(Array.isArray(Json.parse(deep)))
   })

@@ -97,9 +97,7 @@ const byKind = <T extends { readonly kind: string }>(
 
 const draftCoder = byKind<CanonicalEvent.CanonicalEventDraft>((payload) => snakeCased(Draft, { payload }))
 
-const factCoder = byKind<typeof Fact.Type>((payload) =>
-  snakeCased(Fact, { payload, cursorsByScope: Schema.Array(Schema.Struct({ scope, cursor: Cursor.Cursor })) })
-)
+const factCoder = byKind<typeof Fact.Type>((payload) => snakeCased(Fact, { payload }))
 
 const kindOf = (value: unknown): string => {
   const kind: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "event_kind") : undefined
