@@ -5,12 +5,20 @@ const include = process.env["RUNLEDGER_LANE"] === "slow" ? ["test/**/*.slow.ts"]
 
 const projects = ["core", "wire", "sql", "testing", "cli"]
 
+/** Each of these projects starts one PostgreSQL for all of its tests. */
+const onPostgres = new Set(["sql", "cli"])
+
 export default defineConfig({
   test: {
     testTimeout: 60_000,
     projects: projects.map((name) => ({
       extends: true as const,
-      test: { name, root: `packages/${name}`, include }
+      test: {
+        name,
+        root: `packages/${name}`,
+        include,
+        globalSetup: onPostgres.has(name) ? ["../sql/test/postgres/globalSetup.ts"] : []
+      }
     }))
   }
 })

@@ -207,6 +207,7 @@ export interface NormalizedEvent {
  * - `ordinal` is the place of the event within its run as its live audience got it; a fact that no event caused has none.
  * - `occurredAt` and `recordedAt` are milliseconds since the epoch: when the event was emitted, and when it was committed.
  * - `payload` is native JSON. {@link isKind} gives it its type, {@link decodePayload} checks it.
+ * - `erased` says that the payload was taken away and is null now. All else is as it was.
  *
  * @category models
  * @since 0.1.0
@@ -228,7 +229,8 @@ export const CanonicalEvent = Schema.Struct({
   causationId: text,
   schemaVersion: Count,
   occurredAt: Millis,
-  recordedAt: Millis
+  recordedAt: Millis,
+  erased: Schema.optionalKey(Schema.Literal(true))
 })
 
 /**
@@ -237,9 +239,13 @@ export const CanonicalEvent = Schema.Struct({
  */
 export type CanonicalEvent = typeof CanonicalEvent.Type
 
+/** All payload schemas are at their first version. */
+const currentVersion = 1
+
 /**
  * Whether a fact is of a known kind, which gives its payload the type of that kind. The payload itself is trusted: it
- * is what Runledger wrote.
+ * is what Runledger wrote. A fact whose payload was erased, or has a newer schema version than this one knows, is not
+ * taken for one of the kind.
  *
  * @category guards
  * @since 0.1.0
@@ -249,7 +255,7 @@ export const isKind =
   (
     event: CanonicalEvent
   ): event is CanonicalEvent & { readonly kind: K; readonly payload: (typeof payloads)[K]["Type"] } =>
-    event.kind === kind
+    event.kind === kind && event.schemaVersion <= currentVersion && event.erased === undefined
 
 /**
  * The ids of the scopes of a draft.
@@ -337,27 +343,45 @@ export const validate = (draft: CanonicalEventDraft): Result.Result<CanonicalEve
  * @since 0.1.0
  */
 export const digest = (draft: CanonicalEventDraft): string =>
+  digestFact({ ...draft, ...scopeIds(draft.scopes), payload: Json.parse(JSON.stringify(draft.payload)) })
+
+/**
+ * The digest of the draft of a fact, see {@link digest}.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const digestFact = (
+  fact: Pick<CanonicalEvent, "threadId" | "runId" | "kind" | "visibility" | "causationId" | "correlationId"> & {
+    readonly payload: unknown
+  }
+): string =>
   `1:${sha256(
     Json.canonical({
-      ...scopeIds(draft.scopes),
-      kind: draft.kind,
-      payload: Json.parse(JSON.stringify(draft.payload)),
-      visibility: draft.visibility,
-      causationId: draft.causationId ?? null,
-      correlationId: draft.correlationId ?? null
+      ...(fact.threadId === undefined ? {} : { threadId: fact.threadId }),
+      ...(fact.runId === undefined ? {} : { runId: fact.runId }),
+      kind: fact.kind,
+      payload: fact.payload,
+      visibility: fact.visibility,
+      causationId: fact.causationId ?? null,
+      correlationId: fact.correlationId ?? null
     })
   )}`
 
 const decoders = new Map<KnownKind, (payload: unknown) => Result.Result<unknown, Schema.SchemaError>>()
 
 /**
- * Checks a payload against the schema of its kind; a kind that is not known passes as it is.
+ * Checks the payload of a fact against the schema of its kind. It passes as it is when nothing is known of it: an
+ * unknown kind, a newer schema version, an erased payload.
  *
  * @category validation
  * @since 0.1.0
  */
-export const decodePayload = (kind: Kind, payload: unknown): Result.Result<unknown, Schema.SchemaError> => {
-  if (!isKnownKind(kind)) {
+export const decodePayload = (
+  fact: Pick<CanonicalEvent, "kind" | "payload" | "schemaVersion" | "erased">
+): Result.Result<unknown, Schema.SchemaError> => {
+  const { erased, kind, payload, schemaVersion } = fact
+  if (!isKnownKind(kind) || schemaVersion > currentVersion || erased === true) {
     return Result.succeed(payload)
   }
   let decode = decoders.get(kind)

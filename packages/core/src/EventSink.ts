@@ -182,7 +182,7 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
  * **Example** (Recording a run in memory)
  *
  * ```ts
- * import { EventSink, EventStager, EventStore, Normalizer } from "@runledger/core"
+ * import { EventSink, EventStager, EventStore, MemoryEventStore, Normalizer } from "@runledger/core"
  * import { Effect, Layer } from "effect"
  *
  * const program = Effect.gen(function* () {
@@ -199,7 +199,7 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
  *     EventSink.layer.pipe(
  *       Layer.provide(Normalizer.layer({ threadId: "thread-1", runId: "run-1", origin: "native" })),
  *       Layer.provide(EventStager.layer),
- *       Layer.provideMerge(EventStore.layerMemory)
+ *       Layer.provideMerge(MemoryEventStore.layer)
  *     )
  *   )
  * )

@@ -1,38 +1,179 @@
 /**
- * The ledger itself: it gives facts their place, for good, and reads them back in order.
+ * The ledger itself: it gives facts their place, for good, and reads them back in order. What every store must do is
+ * written down in docs/store-contract.md, and checked by the conformance suite of `@runledger/testing`.
  *
  * @since 0.1.0
  */
-import { Clock, Context, Effect, Layer, Schema } from "effect"
-import type { CanonicalEvent } from "./CanonicalEvent.ts"
+import { Context, type Effect, Result, Schema, type Stream } from "effect"
+import * as CanonicalEvent from "./CanonicalEvent.ts"
 import * as Cursor from "./Cursor.ts"
 import {
+  type AppendError,
   type CursorExpired,
-  type IntegrityError,
+  ExpectedCursorConflict,
+  Fenced,
+  type FollowerLagged,
+  IdempotencyConflict,
   NotFound,
-  type StoreError,
-  type UnavailableError
+  type ReadError,
+  ValidationError
 } from "./LedgerError.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Json from "./Json.ts"
-import type { StagedEvent } from "./StagedEvent.ts"
+import * as StagedEvent from "./StagedEvent.ts"
+
+type EventScope = CanonicalEvent.EventScope
 
 /**
- * A page of facts in the order of their scope. `next` is the cursor after the last of them, or the one that was asked
- * for when there were none, so that a reader can come back for more; `hasMore` says whether there is more now.
+ * What goes into the commit of a batch beside its events, all or nothing like them.
+ *
+ * **Details**
+ *
+ * - `writers`: under whose names the batch is written. Each must have the epoch of the latest claim, or the append is
+ *   `Fenced`; its high-water mark is raised to the one given.
+ * - `expected`: the cursor at which a scope must still end, `Cursor.start` for an empty one, or the append is an
+ *   `ExpectedCursorConflict`. Not asked when all events of the batch are in the ledger already.
+ * - `runs`: the state of runs after the batch. A run must have a fact, in the ledger or in the batch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AppendOptions {
+  readonly writers?: ReadonlyArray<Writer>
+  readonly expected?: ReadonlyArray<Expected>
+  readonly runs?: ReadonlyArray<RunState>
+}
+
+/**
+ * A claim on a writer's name: a producer that resends what was not acknowledged. `epoch` counts the claims; `highWater`
+ * is how far its input is in the ledger, in a unit of its own (lines, offsets), and never goes back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Writer {
+  readonly writer: string
+  readonly epoch: number
+  readonly highWater: number
+}
+
+/**
+ * Where a scope must still end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Expected {
+  readonly scope: EventScope
+  readonly cursor: Cursor.Cursor
+}
+
+/**
+ * What a run must remember to be resumed: JSON text of the recorder's own, and the last ordinal it gave.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunState {
+  readonly runId: string
+  readonly ordinal: number
+  readonly state: string
+}
+
+/**
+ * Which facts of a scope a reader wants: those of one of the kinds, and of one of the visibilities.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Filter {
+  readonly kinds?: ReadonlyArray<CanonicalEvent.Kind>
+  readonly visibility?: ReadonlyArray<CanonicalEvent.Visibility>
+}
+
+/**
+ * What to read. A cursor stands between two facts: without `reverse` a page has those that follow it, in order; with
+ * it, those that precede it, the last first. Without a cursor it begins at the start, or at the end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReadOptions {
+  readonly scope: Cursor.ReadScope
+  readonly after?: Cursor.Cursor | undefined
+  readonly limit?: number | undefined
+  readonly reverse?: boolean | undefined
+  readonly filter?: Filter | undefined
+}
+
+/**
+ * A page of facts.
+ *
+ * **Details**
+ *
+ * `next` is where the next page begins, also when this one has no facts; it can be kept and used later. `hasMore` says
+ * whether there is something to look at now. `scannedThrough` is the sequence (the position, for the whole ledger) that
+ * `next` stands after: what a page with a filter does not have up to there was left out by the filter, and is no hole.
+ * `floor` is the last sequence that was pruned from the scope, 0 if none was: sequences are dense above it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface EventPage {
-  readonly facts: ReadonlyArray<CanonicalEvent>
-  readonly next: Cursor.Cursor | undefined
+  readonly facts: ReadonlyArray<CanonicalEvent.CanonicalEvent>
+  readonly next: Cursor.Cursor
   readonly hasMore: boolean
+  readonly scannedThrough: number
+  readonly floor: number
 }
 
 /**
- * What the ledger knows of a run without reading it. `startedAt` is when its first fact occurred, `updatedAt` when its
- * last was recorded, both in milliseconds since the epoch; `facts` is how many it has.
+ * What to follow, and from where: the start (the default), now, or a cursor. A follower that was told that it is caught
+ * up and then falls more than `maxBehind` facts behind, 10,000 by default, fails with `FollowerLagged`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FollowOptions {
+  readonly scope: Cursor.ReadScope
+  readonly from?: "start" | "now" | Cursor.Cursor
+  readonly filter?: Filter | undefined
+  readonly maxBehind?: number | undefined
+}
+
+/**
+ * What a follower gets.
+ *
+ * **Details**
+ *
+ * - `Fact`: the next fact, and the cursor after it.
+ * - `CaughtUp`: once, when everything that was there has been given; what comes later is new.
+ * - `Scanned`: with a filter, that facts after the last one given were looked at and left out.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Followed =
+  | { readonly _tag: "Fact"; readonly fact: CanonicalEvent.CanonicalEvent; readonly cursor: Cursor.Cursor }
+  | { readonly _tag: "CaughtUp"; readonly cursor: Cursor.Cursor; readonly scannedThrough: number }
+  | { readonly _tag: "Scanned"; readonly cursor: Cursor.Cursor; readonly scannedThrough: number }
+
+/**
+ * A thread of the ledger: how many facts it has, and the last sequence that was pruned from it, 0 if none was.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ThreadEntry {
+  readonly threadId: string
+  readonly facts: number
+  readonly floor: number
+}
+
+/**
+ * What the ledger knows of a run without reading it. `threadId` is the thread of its first fact. `startedAt` is when the
+ * first of its facts occurred, `updatedAt` when the last was recorded, in milliseconds since the epoch; both are absent
+ * when all of them were pruned. `ordinal` is that of its state, `floor` the last sequence that was pruned, 0 if none was.
  *
  * @category models
  * @since 0.1.0
@@ -42,9 +183,36 @@ export interface RunEntry {
   readonly threadId?: string
   readonly status: Lifecycle.RunStatus
   readonly doneReason?: string
-  readonly startedAt: number
-  readonly updatedAt: number
+  readonly startedAt?: number
+  readonly updatedAt?: number
   readonly facts: number
+  readonly ordinal?: number
+  readonly floor: number
+}
+
+/**
+ * A run with its state, if one was committed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunRecord extends RunEntry {
+  readonly state?: string
+}
+
+/**
+ * A part of another ledger. The facts must come in the order of positions, and go on after what was restored before;
+ * threads, runs and writers after all facts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Part {
+  readonly facts?: ReadonlyArray<CanonicalEvent.CanonicalEvent>
+  readonly threads?: ReadonlyArray<Pick<ThreadEntry, "threadId" | "floor">>
+  readonly runs?: ReadonlyArray<RunRecord>
+  readonly writers?: ReadonlyArray<Writer>
+  readonly floor?: number
 }
 
 /**
@@ -56,29 +224,69 @@ export interface RunEntry {
 export interface EventStoreShape {
   /**
    * Commits a batch, all of it or nothing, in its order. Sequences of a thread and of a run are dense: 1, 2, 3 … An
-   * event whose id is there already is skipped, so the same batch can be sent again when its fate is not known. After
-   * success the batch is durable.
+   * event whose id is in the ledger already is skipped if it says the same, so a batch can be sent again when its fate
+   * is not known; an `IdempotencyConflict` if it does not. After success the batch is durable.
    */
-  readonly append: (batch: ReadonlyArray<StagedEvent>) => Effect.Effect<void, StoreError>
+  readonly append: (
+    batch: ReadonlyArray<StagedEvent.StagedEvent>,
+    options?: AppendOptions
+  ) => Effect.Effect<void, AppendError>
 
   /**
-   * Reads a page of a scope after a cursor, from the start without one. At most `limit` facts, 1,000 by default; 0 asks only
-   * whether there are more.
+   * Claims a writer's name: what was claimed before is fenced off from now on. The high-water mark is that of the last
+   * append under this name, 0 for a new one.
    */
-  readonly read: (options: {
-    readonly scope: Cursor.ReadScope
-    readonly after?: Cursor.Cursor | undefined
-    readonly limit?: number
-  }) => Effect.Effect<EventPage, CursorExpired | IntegrityError | UnavailableError>
+  readonly claimWriter: (writer: string) => Effect.Effect<Writer, ValidationError | ReadError>
+
+  /**
+   * Reads a page. At most `limit` facts, 1,000 by default and 10,000 at most; 0 asks only whether there are more. A
+   * cursor of another scope, or one after which facts were pruned, is `CursorExpired`; without one, reading begins with
+   * what was kept.
+   */
+  readonly read: (options: ReadOptions) => Effect.Effect<EventPage, CursorExpired | ReadError>
+
+  /**
+   * The facts of a scope as they are committed, after those that are there already: none left out, none twice, with one
+   * `CaughtUp` between. It reads when it is pulled and buffers nothing. It does not end.
+   */
+  readonly follow: (options: FollowOptions) => Stream.Stream<Followed, CursorExpired | FollowerLagged | ReadError>
 
   /** The number of facts in a scope. */
-  readonly count: (scope: Cursor.ReadScope) => Effect.Effect<number, IntegrityError | UnavailableError>
+  readonly count: (scope: Cursor.ReadScope) => Effect.Effect<number, ReadError>
 
   /** The fact with this id. */
-  readonly get: (eventId: string) => Effect.Effect<CanonicalEvent, NotFound | IntegrityError | UnavailableError>
+  readonly get: (eventId: string) => Effect.Effect<CanonicalEvent.CanonicalEvent, NotFound | ReadError>
 
-  /** All runs, in the order in which they first appeared. */
-  readonly runs: Effect.Effect<ReadonlyArray<RunEntry>, IntegrityError | UnavailableError>
+  /** A run and its state. */
+  readonly run: (runId: string) => Effect.Effect<RunRecord, NotFound | ReadError>
+
+  /** The runs, in the order in which they first appeared; with `status`, those that have it. */
+  readonly runs: (options?: { readonly status?: Lifecycle.RunStatus }) => Stream.Stream<RunEntry, ReadError>
+
+  /** The threads, in the order in which they first appeared. */
+  readonly threads: Stream.Stream<ThreadEntry, ReadError>
+
+  /** The writers, in the order in which they were first claimed. */
+  readonly writers: Stream.Stream<Writer, ReadError>
+
+  /**
+   * Deletes the facts that were recorded before a time, in milliseconds since the epoch, as far as no earlier commit is
+   * younger, and gives their space back; with `threadId`, those of that thread, and of its runs. Runs that are not done
+   * keep theirs. Nothing is renumbered. The result is how many were deleted.
+   */
+  readonly prune: (options: { readonly before: number; readonly threadId?: string }) => Effect.Effect<number, ReadError>
+
+  /**
+   * Takes away the payloads of a thread's facts, and of its runs', with the state and done reasons of these runs, so
+   * that no byte of them is left. The facts stay where they are, marked as `erased`. The result is how many were erased.
+   */
+  readonly erase: (options: { readonly threadId: string }) => Effect.Effect<number, ReadError>
+
+  /**
+   * Takes in a part of another ledger with its ids, sequences, positions and times. Facts that do not go on after what
+   * is there are refused; those with the same ids are skipped.
+   */
+  readonly restore: (part: Part) => Effect.Effect<void, ValidationError | ReadError>
 }
 
 /**
@@ -88,6 +296,11 @@ export interface EventStoreShape {
  * @since 0.1.0
  */
 export class EventStore extends Context.Service<EventStore, EventStoreShape>()("@runledger/core/EventStore") {}
+
+const invalid = (what: string): ValidationError => new ValidationError({ message: `validation error: ${what}` })
+
+const name = (scope: EventScope): string =>
+  scope._tag === "Thread" ? `thread ${JSON.stringify(scope.threadId)}` : `run ${JSON.stringify(scope.runId)}`
 
 const isTermination = Schema.is(Lifecycle.TerminationReason)
 
@@ -103,11 +316,11 @@ const terminationOf = (payload: string): Lifecycle.TerminationReason | undefined
  * Where a run stands after a fact, for the run index of a store; undefined when the fact does not change it. The kind
  * decides the status, the payload of a finish adds the done reason.
  *
- * @category run index
+ * @category for stores
  * @since 0.1.0
  */
 export const statusAfter = (
-  event: Pick<StagedEvent, "kind" | "payload">
+  event: Pick<StagedEvent.StagedEvent, "kind" | "payload">
 ): { readonly status: Lifecycle.RunStatus; readonly doneReason: string | undefined } | undefined => {
   switch (event.kind) {
     case "RunStarted":
@@ -128,136 +341,152 @@ export const statusAfter = (
 }
 
 /**
+ * What is wrong with a batch, if anything: an event without a thread or run or with an id that no store can keep, an
+ * expected cursor of a scope that no event is in or that is not one of that scope.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const check = (
+  batch: ReadonlyArray<StagedEvent.StagedEvent>,
+  { expected = [], runs = [], writers = [] }: AppendOptions = {}
+): ValidationError | undefined => {
+  const storable = StagedEvent.checkStorable(batch)
+  if (Result.isFailure(storable)) {
+    return storable.failure
+  }
+  for (const { cursor, scope } of expected) {
+    if (
+      !batch.some((event) =>
+        scope._tag === "Thread" ? event.threadId === scope.threadId : event.runId === scope.runId
+      )
+    ) {
+      return invalid(`a cursor is expected of ${name(scope)}, but no event of the batch is in it`)
+    }
+    if (Result.isFailure(Cursor.sequence(scope, cursor))) {
+      return invalid(`the expected cursor ${cursor} is not one of ${name(scope)}`)
+    }
+  }
+  for (const { epoch, highWater, writer } of writers) {
+    if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(highWater) || highWater < 0) {
+      return invalid(`epoch and high-water mark of writer ${JSON.stringify(writer)} must be integers`)
+    }
+  }
+  for (const { ordinal, runId } of runs) {
+    if (!Number.isSafeInteger(ordinal)) {
+      return invalid(`the ordinal of the state of run ${JSON.stringify(runId)} must be an integer`)
+    }
+  }
+  return undefined
+}
+
+/**
+ * What is wrong with the name of a writer, if anything: it is blank, or no store can keep it.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const checkWriter = (writer: string): ValidationError | undefined =>
+  writer.trim() === "" || !StagedEvent.isStorable(writer)
+    ? invalid(`${JSON.stringify(writer)} cannot be the name of a writer`)
+    : undefined
+
+/**
+ * The error for the state of a run that is not in the ledger.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const stateOfNoRun = (runId: string): ValidationError =>
+  invalid(`run ${JSON.stringify(runId)} has no fact, so it can have no state`)
+
+/**
+ * The error for a restored fact that does not go on after what is there.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const doesNotGoOn = (fact: Pick<CanonicalEvent.CanonicalEvent, "position">): ValidationError =>
+  invalid(
+    `the fact at position ${fact.position} does not go on after what this ledger holds; restore into a new ledger, or one that was restored from the same`
+  )
+
+/**
+ * Whether a staged event says what a fact says, in whatever order of keys. An erased fact is not compared.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const says = (event: StagedEvent.StagedEvent, fact: CanonicalEvent.CanonicalEvent): boolean =>
+  fact.erased === true || StagedEvent.digest(event) === CanonicalEvent.digestFact(fact)
+
+/**
+ * Whether a staged event says what another with the same id says.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const repeats = (event: StagedEvent.StagedEvent, other: StagedEvent.StagedEvent): boolean =>
+  StagedEvent.digest(event) === StagedEvent.digest(other)
+
+/**
+ * The error for an event whose id is that of another.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const idempotencyConflict = (eventId: string): IdempotencyConflict =>
+  new IdempotencyConflict({
+    message: `event ${eventId} is in the ledger already and says something else; give each event an id of its own`,
+    eventId
+  })
+
+/**
+ * The error for a scope that does not end where it was expected to.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const expectedCursorConflict = ({ cursor, scope }: Expected, actual: Cursor.Cursor): ExpectedCursorConflict =>
+  new ExpectedCursorConflict({
+    message: `${name(scope)} ends at ${actual}, not at ${cursor}: somebody else has appended; read what is new and decide again`,
+    actual
+  })
+
+/**
+ * The error for a writer whose name was claimed again; `current` is the epoch of the latest claim, if there is any.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const fenced = ({ epoch, writer }: Writer, current: number | undefined): Fenced =>
+  new Fenced({
+    message: `writer ${JSON.stringify(writer)} has epoch ${epoch}, but ${current === undefined ? "was never claimed" : `epoch ${current} is in force`}: somebody else writes under this name; stop, or claim it again`,
+    writer
+  })
+
+/**
+ * How many facts a page may have: what was asked for, as far as it is a number from 0 to 10,000.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const pageLimit = (limit = 1000): number => Math.min(Math.max(Math.trunc(limit) || 0, 0), 10_000)
+
+/**
  * The error for an event id that is not in the ledger.
  *
- * @category errors
+ * @category for stores
  * @since 0.1.0
  */
 export const noSuchFact = (eventId: string): NotFound =>
   new NotFound({ message: `there is no fact ${eventId} in this ledger` })
 
-/** A staged event in its place. Its payload is parsed when it is read. */
-interface Entry {
-  readonly event: StagedEvent
-  readonly threadSequence: number | undefined
-  readonly runSequence: number | undefined
-  readonly position: number
-  readonly recordedAt: number
-}
-
-/** The entries of one scope, in order: the one with sequence n is at n - 1. */
-type Entries = Array<Entry>
-
-const factOf = ({ event, position, recordedAt, runSequence, threadSequence }: Entry): CanonicalEvent => ({
-  ...event,
-  ...(threadSequence === undefined ? {} : { threadSequence }),
-  ...(runSequence === undefined ? {} : { runSequence }),
-  position,
-  payload: Json.parse(event.payload) as Schema.Json,
-  recordedAt
-})
-
-const entriesOf = (index: Map<string, Entries>, id: string | undefined): Entries | undefined => {
-  if (id === undefined) {
-    return undefined
-  }
-  const entries = index.get(id)
-  if (entries !== undefined) {
-    return entries
-  }
-  const fresh: Entries = []
-  index.set(id, fresh)
-  return fresh
-}
-
-const runEntry = (runId: string, entries: Entries): RunEntry => {
-  const [first, last] = [entries[0], entries[entries.length - 1]]
-  const after = entries.map(({ event }) => statusAfter(event)).findLast((status) => status !== undefined)
-  return {
-    runId,
-    ...(first?.event.threadId === undefined ? {} : { threadId: first.event.threadId }),
-    status: after?.status ?? "created",
-    ...(after?.doneReason === undefined ? {} : { doneReason: after.doneReason }),
-    startedAt: first?.event.occurredAt ?? 0,
-    updatedAt: last?.recordedAt ?? 0,
-    facts: entries.length
-  }
-}
-
 /**
- * A store in memory, for tests and for runs that need not survive the process.
+ * The error for a run that is not in the ledger.
  *
- * @category layers
+ * @category for stores
  * @since 0.1.0
  */
-export const layerMemory: Layer.Layer<EventStore> = Layer.effect(
-  EventStore,
-  Effect.gen(function* () {
-    const clock = yield* Clock.Clock
-    const all: Entries = []
-    const byId = new Map<string, Entry>()
-    const threads = new Map<string, Entries>()
-    const runs = new Map<string, Entries>()
-
-    const inScope = (scope: Cursor.ReadScope): Entries => {
-      switch (scope._tag) {
-        case "Thread":
-          return threads.get(scope.threadId) ?? []
-        case "Run":
-          return runs.get(scope.runId) ?? []
-        case "Ledger":
-          return all
-      }
-    }
-
-    const commit = (event: StagedEvent, recordedAt: number): void => {
-      const thread = entriesOf(threads, event.threadId)
-      const run = entriesOf(runs, event.runId)
-      const entry: Entry = {
-        event,
-        threadSequence: thread && thread.length + 1,
-        runSequence: run && run.length + 1,
-        position: all.length + 1,
-        recordedAt
-      }
-      for (const entries of [all, thread, run]) {
-        entries?.push(entry)
-      }
-      byId.set(event.eventId, entry)
-    }
-
-    return EventStore.of({
-      append: (batch) =>
-        Effect.sync(() => {
-          const recordedAt = clock.currentTimeMillisUnsafe()
-          for (const event of batch) {
-            if (!byId.has(event.eventId)) {
-              commit(event, recordedAt)
-            }
-          }
-        }),
-      read: ({ after, limit = 1000, scope }) =>
-        Effect.gen(function* () {
-          const entries = inScope(scope)
-          const start = after === undefined ? 0 : yield* Effect.fromResult(Cursor.sequence(scope, after))
-          if (after !== undefined && start > entries.length) {
-            return yield* Cursor.expired(after)
-          }
-          const page = entries.slice(start, start + limit)
-          const end = start + page.length
-          return {
-            facts: page.map(factOf),
-            next: end === 0 ? undefined : Cursor.make(scope, end),
-            hasMore: end < entries.length
-          }
-        }),
-      count: (scope) => Effect.sync(() => inScope(scope).length),
-      get: (eventId) =>
-        Effect.suspend(() => {
-          const entry = byId.get(eventId)
-          return entry === undefined ? Effect.fail(noSuchFact(eventId)) : Effect.succeed(factOf(entry))
-        }),
-      runs: Effect.sync(() => Array.from(runs, ([runId, entries]) => runEntry(runId, entries)))
-    })
-  })
-)
+export const noSuchRun = (runId: string): NotFound =>
+  new NotFound({ message: `there is no run ${JSON.stringify(runId)} in this ledger` })

@@ -27,6 +27,40 @@ export class SerializationError extends Schema.TaggedError<SerializationError>()
 }) {}
 
 /**
+ * An event with this id is in the ledger already, and says something else. Nothing of the batch was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class IdempotencyConflict extends Schema.TaggedError<IdempotencyConflict>()("IdempotencyConflict", {
+  message: Schema.String,
+  eventId: Schema.String
+}) {}
+
+/**
+ * A scope does not end where the caller expected: somebody else has appended to it. `actual` is the cursor at which it
+ * ends. Read what came after the expected cursor, decide again, and append with the new one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ExpectedCursorConflict extends Schema.TaggedError<ExpectedCursorConflict>()("ExpectedCursorConflict", {
+  message: Schema.String,
+  actual: Schema.String
+}) {}
+
+/**
+ * A later claim has made this writer's epoch stale: somebody else writes under its name now. Stop writing.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Fenced extends Schema.TaggedError<Fenced>()("Fenced", {
+  message: Schema.String,
+  writer: Schema.String
+}) {}
+
+/**
  * No such fact, run or ledger.
  *
  * @category errors
@@ -35,13 +69,25 @@ export class SerializationError extends Schema.TaggedError<SerializationError>()
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", { message: Schema.String }) {}
 
 /**
- * A cursor that does not belong to the scope it was used in, or to nothing the ledger still has. Read again from the
- * start of the scope.
+ * A cursor that does not belong to the scope it was used in, or after which facts were pruned. Read again from the start
+ * of the scope.
  *
  * @category errors
  * @since 0.1.0
  */
 export class CursorExpired extends Schema.TaggedError<CursorExpired>()("CursorExpired", { message: Schema.String }) {}
+
+/**
+ * A follower fell further behind than it allowed itself to. Nobody else is affected, and nothing is lost: follow again
+ * from `cursor`, which stands after the last fact that it got.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class FollowerLagged extends Schema.TaggedError<FollowerLagged>()("FollowerLagged", {
+  message: Schema.String,
+  cursor: Schema.String
+}) {}
 
 /**
  * The ledger is not what it must be: a file that is no ledger or a newer one, a damaged file, a hole.
@@ -67,15 +113,25 @@ export class UnavailableError extends Schema.TaggedError<UnavailableError>()("Un
 }) {}
 
 /**
+ * What reading a ledger can fail with, whatever is read.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ReadError = IntegrityError | UnavailableError
+
+/**
+ * What an append can fail with. Unless it is `UnavailableError`, sending the same batch again does not help.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AppendError = ValidationError | IdempotencyConflict | ExpectedCursorConflict | Fenced | ReadError
+
+/**
  * What an event store can fail with.
  *
  * @category errors
  * @since 0.1.0
  */
-export type StoreError =
-  | ValidationError
-  | SerializationError
-  | CursorExpired
-  | NotFound
-  | IntegrityError
-  | UnavailableError
+export type StoreError = AppendError | CursorExpired | NotFound | FollowerLagged

@@ -5,8 +5,8 @@
  */
 import { Result, type Types } from "effect"
 import { randomUUIDv7 } from "node:crypto"
-import type { Fidelity, Kind, NormalizedEvent, Visibility } from "./CanonicalEvent.ts"
-import { isTooDeep } from "./Json.ts"
+import { digestFact, Fidelity, type Kind, type NormalizedEvent, Visibility } from "./CanonicalEvent.ts"
+import * as Json from "./Json.ts"
 import { SerializationError, ValidationError } from "./LedgerError.ts"
 
 /**
@@ -48,43 +48,70 @@ export type StagedUnit = ReadonlyArray<StagedEvent>
  */
 export const isStorable = (id: string): boolean => !id.includes("\0") && id.isWellFormed()
 
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
 /**
- * Refuses a unit that no store can keep as it is: one with a NUL or a lone surrogate in an id or a name, or an ordinal,
- * a time or a schema version that is no integer.
+ * Whether a text can be the id of an event: a UUID in lower case.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isEventId = (text: string): boolean => uuid.test(text)
+
+/** Why no store can keep an event as it is. */
+const problem = (event: StagedEvent): string | undefined => {
+  const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } = event
+  const { occurredAt, ordinal = 0, schemaVersion } = event
+  if (!(Number.isSafeInteger(ordinal) && Number.isSafeInteger(occurredAt) && Number.isSafeInteger(schemaVersion))) {
+    return `ordinal, time and schema version of ${JSON.stringify(kind)} must be integers`
+  }
+  if (
+    !(
+      isStorable(threadId) &&
+      isStorable(runId) &&
+      isStorable(kind) &&
+      isStorable(origin) &&
+      isStorable(correlationId) &&
+      isStorable(causationId)
+    )
+  ) {
+    return `an id of ${JSON.stringify(kind)} holds a NUL or a lone surrogate, which no store can keep`
+  }
+  if (!uuid.test(event.eventId)) {
+    return `event id ${JSON.stringify(event.eventId)} is not a UUID in lower case`
+  }
+  if (!(Fidelity.literals.includes(event.fidelity) && Visibility.literals.includes(event.visibility))) {
+    return `event ${event.eventId} has the fidelity ${event.fidelity} and the visibility ${event.visibility}`
+  }
+  return event.threadId === undefined && event.runId === undefined
+    ? `event ${event.eventId} is in no thread and no run`
+    : undefined
+}
+
+/**
+ * Refuses a unit that no store can keep as it is: one with a NUL or a lone surrogate in an id or a name, an ordinal, a
+ * time or a schema version that is no integer, an event id that is no UUID, no known fidelity or visibility, or neither a thread nor a run.
  *
  * @category validation
  * @since 0.1.0
  */
 export const checkStorable = (unit: StagedUnit): Result.Result<void, ValidationError> => {
   for (const event of unit) {
-    const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } = event
-    const { occurredAt, ordinal = 0, schemaVersion } = event
-    if (!(Number.isSafeInteger(ordinal) && Number.isSafeInteger(occurredAt) && Number.isSafeInteger(schemaVersion))) {
-      return Result.fail(
-        new ValidationError({
-          message: `validation error: ordinal, time and schema version of ${JSON.stringify(kind)} must be integers`
-        })
-      )
-    }
-    if (
-      !(
-        isStorable(threadId) &&
-        isStorable(runId) &&
-        isStorable(kind) &&
-        isStorable(origin) &&
-        isStorable(correlationId) &&
-        isStorable(causationId)
-      )
-    ) {
-      return Result.fail(
-        new ValidationError({
-          message: `validation error: an id of ${JSON.stringify(kind)} holds a NUL or a lone surrogate, which no store can keep`
-        })
-      )
+    const what = problem(event)
+    if (what !== undefined) {
+      return Result.fail(new ValidationError({ message: `validation error: ${what}` }))
     }
   }
   return Result.void
 }
+
+/**
+ * The digest of the draft of a staged event, see `CanonicalEvent.digest`.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const digest = (event: StagedEvent): string => digestFact({ ...event, payload: Json.parse(event.payload) })
 
 /**
  * Gives drafts an identity and a text. Fails when a payload has no JSON text (a cycle, a BigInt, nothing at all), or is
@@ -108,7 +135,7 @@ export const make = (
       } catch (cause) {
         return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} is no JSON: ${cause}` }))
       }
-      if (payload === undefined || isTooDeep(said, payload)) {
+      if (payload === undefined || Json.isTooDeep(said, payload)) {
         const what = payload === undefined ? "is no JSON" : "is nested deeper than 127 levels"
         return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} ${what}` }))
       }

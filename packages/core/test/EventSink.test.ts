@@ -7,6 +7,7 @@ import {
   EventStore,
   LedgerError,
   LiveSink,
+  MemoryEventStore,
   Normalizer,
   type StagedEvent
 } from "@runledger/core"
@@ -218,7 +219,7 @@ describe("emit", () => {
       }).pipe(
         Effect.provide(
           Layer.mergeAll(normalizer, EventStager.layer, mode("full_fidelity")).pipe(
-            Layer.provideMerge(EventStore.layerMemory)
+            Layer.provideMerge(MemoryEventStore.layer)
           )
         )
       )
@@ -444,6 +445,6 @@ describe("close", () => {
         Effect.provide(EventSink.layer.pipe(Layer.provide(normalizer), Layer.provide(EventStager.layer)))
       )
       assert.strictEqual(yield* store.count({ _tag: "Run", runId: "r" }), 1)
-    }).pipe(Effect.provide(EventStore.layerMemory))
+    }).pipe(Effect.provide(MemoryEventStore.layer))
   )
 })

@@ -22,7 +22,7 @@ const unit = (name: string, size = 1): StagedEvent.StagedUnit =>
   )
 
 /** A store that notes the kinds of each batch, after `before` lets it. */
-const storeOf = (before: Effect.Effect<void, LedgerError.StoreError> = Effect.void) => {
+const storeOf = (before: Effect.Effect<void, LedgerError.AppendError> = Effect.void) => {
   const batches: Array<ReadonlyArray<string>> = []
   const layer = Layer.mock(EventStore.EventStore)({
     append: (batch) =>

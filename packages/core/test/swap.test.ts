@@ -6,6 +6,7 @@ import {
   EventStager,
   EventStore,
   LiveSink,
+  MemoryEventStore,
   Normalizer,
   type StagedEvent
 } from "@runledger/core"
@@ -44,7 +45,7 @@ const kindsIn = Effect.gen(function* () {
 })
 
 const run = (parts: Parameters<typeof compose>[0]) =>
-  Effect.andThen(Effect.provide(app, compose(parts)), kindsIn).pipe(Effect.provide(EventStore.layerMemory))
+  Effect.andThen(Effect.provide(app, compose(parts)), kindsIn).pipe(Effect.provide(MemoryEventStore.layer))
 
 describe("each part can be swapped alone:", () => {
   it.effect("the live sink", () =>

@@ -5,10 +5,12 @@ import {
   EventStore,
   type LedgerError,
   LiveSink,
+  MemoryEventStore,
   Normalizer,
-  RunContext
+  RunContext,
+  Upcast
 } from "@runledger/core"
-import type { Config, Effect, Layer, Result, Scope } from "effect"
+import type { Config, Effect, Layer, Result, Scope, Stream } from "effect"
 import { describe, expectTypeOf, it } from "vitest"
 
 describe("what public functions need and how they fail", () => {
@@ -31,16 +33,20 @@ describe("what public functions need and how they fail", () => {
       Effect.Effect<void, EventStager.StagingFailed>
     >()
 
-    expectTypeOf(EventStore.layerMemory).toEqualTypeOf<Layer.Layer<EventStore.EventStore>>()
+    expectTypeOf(MemoryEventStore.layer).toEqualTypeOf<Layer.Layer<EventStore.EventStore>>()
     expectTypeOf<EventStore.EventStoreShape["append"]>().returns.toEqualTypeOf<
-      Effect.Effect<void, LedgerError.StoreError>
+      Effect.Effect<void, LedgerError.AppendError>
     >()
     expectTypeOf<EventStore.EventStoreShape["read"]>().returns.toEqualTypeOf<
-      Effect.Effect<
-        EventStore.EventPage,
-        LedgerError.CursorExpired | LedgerError.IntegrityError | LedgerError.UnavailableError
-      >
+      Effect.Effect<EventStore.EventPage, LedgerError.CursorExpired | LedgerError.ReadError>
     >()
+    expectTypeOf<EventStore.EventStoreShape["follow"]>().returns.toEqualTypeOf<
+      Stream.Stream<EventStore.Followed, LedgerError.CursorExpired | LedgerError.FollowerLagged | LedgerError.ReadError>
+    >()
+    expectTypeOf<EventStore.EventStoreShape["restore"]>().returns.toEqualTypeOf<
+      Effect.Effect<void, LedgerError.ValidationError | LedgerError.ReadError>
+    >()
+    expectTypeOf(Upcast.layer).returns.toEqualTypeOf<Layer.Layer<EventStore.EventStore, never, EventStore.EventStore>>()
 
     expectTypeOf(Normalizer.make).returns.toEqualTypeOf<Effect.Effect<Normalizer.NormalizerShape>>()
     expectTypeOf(Normalizer.layer).returns.toEqualTypeOf<

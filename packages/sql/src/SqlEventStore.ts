@@ -1,169 +1,149 @@
 /**
- * The event store of `@runledger/core` over an `effect/sql` client.
+ * The event store of `@runledger/core` over an SQL database.
  *
  * @since 0.1.0
  */
-import { type CanonicalEvent, Cursor, EventStore, LedgerError, type Lifecycle } from "@runledger/core"
-import { Effect, Result } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import { EventStore, Follow, LedgerError, type Lifecycle, type StagedEvent } from "@runledger/core"
+import { Effect, Option, Schedule, Stream } from "effect"
+import type { SqlError } from "effect/sql"
 import * as Append from "./internal/append.ts"
-import * as Row from "./internal/eventRow.ts"
+import type { Database } from "./internal/database.ts"
+import * as Read from "./internal/read.ts"
+import * as Restore from "./internal/restore.ts"
+import * as Retention from "./internal/retention.ts"
+
+type ReadError = LedgerError.ReadError
 
 /**
- * What the store does not know about its database.
- *
- * **Details**
- *
- * `name` is what messages call the ledger. `onSqlError` says what an error of the database means. `committed` runs after
- * each commit and before the append succeeds.
+ * The calls of a store that take one trip to its database. They are what a worker serves.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Options {
-  readonly name: string
-  readonly onSqlError: (error: SqlError.SqlError) => LedgerError.IntegrityError | LedgerError.UnavailableError
-  readonly committed: Effect.Effect<void, LedgerError.UnavailableError>
+export interface Calls {
+  readonly append: (
+    batch: ReadonlyArray<StagedEvent.StagedEvent>,
+    options?: EventStore.AppendOptions
+  ) => Effect.Effect<void, LedgerError.AppendError>
+  readonly claimWriter: EventStore.EventStoreShape["claimWriter"]
+  readonly read: EventStore.EventStoreShape["read"]
+  readonly count: EventStore.EventStoreShape["count"]
+  readonly get: EventStore.EventStoreShape["get"]
+  readonly run: EventStore.EventStoreShape["run"]
+  readonly runs: (
+    after: number,
+    status: Lifecycle.RunStatus | undefined
+  ) => Effect.Effect<Read.Listed<EventStore.RunEntry>, ReadError>
+  readonly threads: (after: number) => Effect.Effect<Read.Listed<EventStore.ThreadEntry>, ReadError>
+  readonly writers: (after: number) => Effect.Effect<Read.Listed<EventStore.Writer>, ReadError>
+  readonly pruneSlice: (
+    options: Parameters<EventStore.EventStoreShape["prune"]>[0],
+    after: number
+  ) => Effect.Effect<Retention.Slice, ReadError>
+  readonly eraseSlice: (threadId: string, after: number) => Effect.Effect<Retention.Slice, ReadError>
+  readonly compact: () => Effect.Effect<void, ReadError>
+  readonly restore: EventStore.EventStoreShape["restore"]
 }
 
 /**
- * The error for a ledger whose content is not what was written.
+ * How long a lock that somebody else holds, or a connection that was lost, is waited for.
  *
- * @category errors
+ * @category schedules
  * @since 0.1.0
  */
-export const damaged = (name: string, what: string, cause?: unknown): LedgerError.IntegrityError =>
-  new LedgerError.IntegrityError({
-    message: `the ledger ${name} is damaged: ${what}; restore it from a backup, or copy what can be read into a new one`,
-    ...(cause === undefined ? {} : { cause })
-  })
+export const patience = Schedule.min([Schedule.exponential("2 millis", 1.6), Schedule.spaced("100 millis")]).pipe(
+  Schedule.jittered,
+  Schedule.upTo({ duration: "10 seconds" })
+)
 
-/** How the events of a scope are found, and which column gives their order. */
-const within = (
-  scope: Cursor.ReadScope
-): { readonly where: string; readonly params: ReadonlyArray<string>; readonly sequence: string } => {
-  switch (scope._tag) {
-    case "Thread":
-      return {
-        where: "e.thread = (SELECT id FROM threads WHERE thread_id = ?)",
-        params: [scope.threadId],
-        sequence: "e.thread_sequence"
-      }
-    case "Run":
-      return {
-        where: "e.run = (SELECT id FROM runs WHERE run_id = ?)",
-        params: [scope.runId],
-        sequence: "e.run_sequence"
-      }
-    case "Ledger":
-      return { where: "TRUE", params: [], sequence: "e.position" }
-  }
-}
-
-/** The place of a fact in the order of a scope that it is in. */
-const sequenceIn = (scope: Cursor.ReadScope, fact: CanonicalEvent.CanonicalEvent): number => {
-  switch (scope._tag) {
-    case "Thread":
-      return fact.threadSequence ?? 0
-    case "Run":
-      return fact.runSequence ?? 0
-    case "Ledger":
-      return fact.position
-  }
-}
-
-/** The first and the last fact of a run are found at the ends of its index; between them there is no hole. */
-const selectRuns = `SELECT r.run_id, t.thread_id, r.status, r.done_reason, f.occurred_at, l.occurred_at + l.recorded_after,
-  l.run_sequence - f.run_sequence + 1
-FROM runs r
-LEFT JOIN threads t ON t.id = r.thread
-JOIN events f ON f.run = r.id AND f.run_sequence = (SELECT min(run_sequence) FROM events WHERE run = r.id)
-JOIN events l ON l.run = r.id AND l.run_sequence = (SELECT max(run_sequence) FROM events WHERE run = r.id)
-ORDER BY r.id`
-
-type RunRow = readonly [
-  runId: string,
-  threadId: string | null,
-  status: Lifecycle.RunStatus,
-  doneReason: string | null,
-  startedAt: number,
-  updatedAt: number,
-  facts: number
-]
-
-const runEntry = (values: ReadonlyArray<unknown>): EventStore.RunEntry => {
-  const [runId, threadId, status, doneReason, startedAt, updatedAt, facts] = values as RunRow
-  return {
-    runId,
-    ...(threadId === null ? {} : { threadId }),
-    status,
-    ...(doneReason === null ? {} : { doneReason }),
-    startedAt,
-    updatedAt,
-    facts
-  }
-}
+const isSqlError = (error: { readonly _tag: string }): error is SqlError.SqlError => error._tag === "SqlError"
 
 /**
- * Makes the store over a client whose database has the ledger's tables.
+ * The calls over a database. What fails for a passing reason is tried again for 10 seconds, without holding up anybody.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<EventStore.EventStoreShape, never, SqlClient.SqlClient> {
-  const sql = yield* SqlClient.SqlClient
-  const append = yield* Append.make()
-
-  const query = (text: string, params: ReadonlyArray<unknown>) =>
-    Effect.mapError(sql.unsafe(text, params).values, options.onSqlError)
-
-  const factOf = (
-    row: ReadonlyArray<unknown>
-  ): Result.Result<CanonicalEvent.CanonicalEvent, LedgerError.IntegrityError> =>
-    Result.mapError(Row.decode(row), (what) => damaged(options.name, what))
-
-  /** One value of the events of a scope. */
-  const total = Effect.fnUntraced(function* (scope: Cursor.ReadScope, aggregate: "count" | "max") {
-    const { params, sequence, where } = within(scope)
-    const [[value] = []] = yield* query(`SELECT ${aggregate}(${sequence}) FROM events e WHERE ${where}`, params)
-    return Number(value)
-  })
-
+export const calls = (db: Database): Calls => {
+  const attempt = <A, E extends { readonly _tag: string }>(
+    effect: Effect.Effect<A, E | SqlError.SqlError>
+  ): Effect.Effect<A, Exclude<E, SqlError.SqlError> | ReadError> =>
+    effect.pipe(
+      Effect.retry({ schedule: patience, while: (error) => isSqlError(error) && db.isTransient(error) }),
+      Effect.mapError((error) => (isSqlError(error) ? db.onSqlError(error) : (error as Exclude<E, SqlError.SqlError>)))
+    )
   return {
-    append: (batch) =>
-      batch.length === 0
-        ? Effect.void
-        : append(batch).pipe(
-            Effect.mapError((error) => (error._tag === "SqlError" ? options.onSqlError(error) : error)),
-            Effect.andThen(options.committed)
-          ),
-    read: Effect.fnUntraced(function* ({ after, limit = 1000, scope }) {
-      const start = after === undefined ? 0 : yield* Effect.fromResult(Cursor.sequence(scope, after))
-      const { params, sequence, where } = within(scope)
-      const rows = yield* query(
-        `${Row.selectFacts} WHERE ${where} AND ${sequence} > ? ORDER BY ${sequence} LIMIT ?`,
-        // To SQLite, a negative limit is none, and an infinite one an error.
-        [...params, start, Math.min(Math.max(limit, 0), Number.MAX_SAFE_INTEGER - 1) + 1]
-      )
-      if (after !== undefined && rows.length === 0 && start > (yield* total(scope, "max"))) {
-        return yield* Cursor.expired(after)
-      }
-      const facts: Array<CanonicalEvent.CanonicalEvent> = []
-      for (const row of rows.slice(0, limit)) {
-        facts.push(yield* Effect.fromResult(factOf(row)))
-      }
-      const last = facts.at(-1)
-      const end = last === undefined ? start : sequenceIn(scope, last)
-      return { facts, next: end === 0 ? undefined : Cursor.make(scope, end), hasMore: rows.length > limit }
-    }),
-    count: (scope) => total(scope, "count"),
-    get: Effect.fnUntraced(function* (eventId) {
-      const bytes = Row.uuidBytes(eventId)
-      const [row] = bytes === undefined ? [] : yield* query(`${Row.selectFacts} WHERE e.event_id = ?`, [bytes])
-      return yield* row === undefined ? EventStore.noSuchFact(eventId) : Effect.fromResult(factOf(row))
-    }),
-    runs: Effect.map(query(selectRuns, []), (rows) => rows.map(runEntry))
+    append: (batch, options = {}) =>
+      Effect.suspend((): Effect.Effect<void, LedgerError.AppendError> => {
+        const problem = EventStore.check(batch, options)
+        return problem === undefined ? attempt(Append.append(db, batch, options)) : Effect.fail(problem)
+      }),
+    claimWriter: (writer) =>
+      Effect.suspend((): Effect.Effect<EventStore.Writer, LedgerError.ValidationError | ReadError> => {
+        const problem = EventStore.checkWriter(writer)
+        return problem === undefined ? attempt(Append.claimWriter(db, writer)) : Effect.fail(problem)
+      }),
+    read: (options) => attempt(Read.read(db, options)),
+    count: (scope) => attempt(Read.count(db, scope)),
+    get: (eventId) => attempt(Read.get(db, eventId)),
+    run: (runId) => attempt(Read.run(db, runId)),
+    runs: (after, status) => attempt(Read.runs(db, after, status)),
+    threads: (after) => attempt(Read.threads(db, after)),
+    writers: (after) => attempt(Read.writers(db, after)),
+    pruneSlice: (options, after) => attempt(Retention.pruneSlice(db, options, after)),
+    eraseSlice: (threadId, after) => attempt(Retention.eraseSlice(db, threadId, after)),
+    compact: () => attempt(db.compact),
+    restore: (part) => attempt(Restore.restore(db, part))
   }
+}
+
+const list = <A>(page: (after: number) => Effect.Effect<Read.Listed<A>, ReadError>): Stream.Stream<A, ReadError> =>
+  Stream.paginate(0, (after) =>
+    Effect.map(page(after), ({ entries, next }) => [entries, Option.fromUndefinedOr(next)] as const)
+  )
+
+const slices = Effect.fnUntraced(function* (slice: (after: number) => Effect.Effect<Retention.Slice, ReadError>) {
+  let facts = 0
+  let after: number | undefined = 0
+  while (after !== undefined) {
+    const done: Retention.Slice = yield* slice(after)
+    facts += done.facts
+    after = done.next
+  }
+  return facts
 })
+
+/**
+ * The store that is made of its calls. `notify` is told of what this store commits, `changed` of that and of what others
+ * do.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromCalls = (calls: Calls, { changed, notify }: Follow.Signal): EventStore.EventStoreShape => {
+  const told = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.tap(effect, () => Effect.sync(notify))
+  return {
+    append: (batch, options) =>
+      batch.length === 0 && options === undefined ? Effect.void : told(calls.append(batch, options)),
+    claimWriter: calls.claimWriter,
+    read: calls.read,
+    follow: Follow.make({ read: calls.read, changed }),
+    count: calls.count,
+    get: calls.get,
+    run: calls.run,
+    runs: ({ status } = {}) => list((after) => calls.runs(after, status)),
+    threads: list(calls.threads),
+    writers: list(calls.writers),
+    prune: (options) =>
+      Effect.tap(
+        slices((after) => calls.pruneSlice(options, after)),
+        calls.compact
+      ),
+    erase: ({ threadId }) =>
+      Effect.tap(
+        slices((after) => calls.eraseSlice(threadId, after)),
+        calls.compact
+      ),
+    restore: (part) => told(calls.restore(part))
+  }
+}

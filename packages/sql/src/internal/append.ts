@@ -1,213 +1,126 @@
 /**
- * How a batch gets into the tables: one transaction, surrogates and sequences from memory where they are known.
+ * How a batch is committed, with all that belongs to it: one transaction.
  */
-import { EventStore, LedgerError, StagedEvent } from "@runledger/core"
-import { Clock, Effect, Semaphore } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
-import * as Row from "./eventRow.ts"
+import { Cursor, EventStore, type StagedEvent } from "@runledger/core"
+import { Effect, Result } from "effect"
+import type { SqlError } from "effect/sql"
+import type { Database } from "./database.ts"
+import * as Read from "./read.ts"
+import { bounds } from "./scope.ts"
 
 type Batch = ReadonlyArray<StagedEvent.StagedEvent>
-type Failure = LedgerError.ValidationError | SqlError.SqlError
 
-/** A thread or a run: its surrogate, and the last sequence given in it. */
-interface Scope {
-  readonly id: number
-  sequence: number
-}
+/** How many ids are looked up with one statement. */
+const lookupLimit = 100
+
+/** Fails unless each writer has the epoch of its latest claim. Nobody can claim it before the transaction ends. */
+const fence = Effect.fnUntraced(function* (db: Database, writers: ReadonlyArray<EventStore.Writer>) {
+  for (const writer of writers.toSorted((a, b) => (a.writer < b.writer ? -1 : 1))) {
+    const [[current] = []] = yield* db.query(
+      "UPDATE writers SET high_water = CASE WHEN epoch = ? AND high_water < ? THEN ? ELSE high_water END WHERE writer = ? RETURNING epoch",
+      [writer.epoch, writer.highWater, writer.highWater, writer.writer]
+    )
+    if (Number(current) !== writer.epoch) {
+      return yield* EventStore.fenced(writer, current === undefined ? undefined : Number(current))
+    }
+  }
+})
+
+/** Gives a writer its next epoch. */
+export const claimWriter = (db: Database, writer: string) =>
+  db
+    .query(
+      `INSERT INTO writers (writer, epoch, high_water) VALUES (?, 1, 0)
+       ON CONFLICT (writer) DO UPDATE SET epoch = writers.epoch + 1 RETURNING epoch, high_water`,
+      [writer]
+    )
+    .pipe(
+      Effect.map(
+        ([row = []]): EventStore.Writer => ({
+          writer,
+          epoch: Number(row[0]),
+          highWater: Number(row[1])
+        })
+      ),
+      Effect.tap(db.committed)
+    )
+
+/** The events of a batch that the ledger does not have. */
+const unknownOf = Effect.fnUntraced(function* (db: Database, batch: Batch) {
+  const known = new Map<string, StagedEvent.StagedEvent | "in the ledger">()
+  for (let at = 0; at < batch.length; at += lookupLimit) {
+    const part = new Map(batch.slice(at, at + lookupLimit).map((event) => [event.eventId, event]))
+    for (const fact of yield* Read.byIds(db, [...part.keys()])) {
+      const event = part.get(fact.eventId)
+      if (event !== undefined && !EventStore.says(event, fact)) {
+        return yield* EventStore.idempotencyConflict(event.eventId)
+      }
+      known.set(fact.eventId, "in the ledger")
+    }
+  }
+  const news: Array<StagedEvent.StagedEvent> = []
+  for (const event of batch) {
+    const before = known.get(event.eventId)
+    if (before === undefined) {
+      known.set(event.eventId, event)
+      news.push(event)
+    } else if (before !== "in the ledger" && !EventStore.repeats(event, before)) {
+      return yield* EventStore.idempotencyConflict(event.eventId)
+    }
+  }
+  return news
+})
+
+const expect = Effect.fnUntraced(function* (db: Database, all: ReadonlyArray<EventStore.Expected>) {
+  for (const expected of all) {
+    const { last } = yield* bounds(db, expected.scope)
+    if (Result.getOrThrow(Cursor.sequence(expected.scope, expected.cursor)) !== last) {
+      return yield* EventStore.expectedCursorConflict(expected, Cursor.make(expected.scope, last))
+    }
+  }
+})
+
+const saveStates = Effect.fnUntraced(function* (db: Database, states: ReadonlyArray<EventStore.RunState>) {
+  for (const { ordinal, runId, state } of states.toSorted((a, b) => (a.runId < b.runId ? -1 : 1))) {
+    const saved = yield* db.query("UPDATE runs SET state = ?, ordinal = ? WHERE run_id = ? RETURNING id", [
+      state,
+      ordinal,
+      runId
+    ])
+    if (saved.length === 0) {
+      return yield* EventStore.stateOfNoRun(runId)
+    }
+  }
+})
 
 /**
- * What is known of the end of the ledger. It holds as long as nobody else has written and nothing was rolled back:
- * `version` is SQLite's data version, which changes when another connection commits.
+ * Commits a batch. Ids are almost always new, so they are looked up only when one turns out not to be, or when it
+ * matters whether all of them are known.
  */
-interface Tail {
-  readonly version: number
-  position: number
-  readonly threads: Map<string, Scope>
-  readonly runs: Map<string, Scope>
-  readonly names: Map<string, number>
-}
-
-/** A tail that knows more than this is dropped, so that a process that lives long does not grow. */
-const tailLimit = 100_000
-
-/** The most rows of one insert; beyond it, more rows at once are no faster. */
-const insertLimit = 25
-
-const placeholders = `(${Row.columns.map(() => "?").join(", ")})`
-
-/** The insert of each number of rows, so that each has one text and is prepared once. */
-const inserts = Array.from(
-  { length: insertLimit + 1 },
-  (_, rows) =>
-    `INSERT INTO events (${Row.columns.join(", ")}) VALUES ${Array.from({ length: rows }, () => placeholders).join(", ")}`
-)
-
-const invalid = (what: string): LedgerError.ValidationError =>
-  new LedgerError.ValidationError({ message: `validation error: ${what}` })
-
-const isKnownEventId = (error: Failure): boolean =>
-  error._tag === "SqlError" && error.reason._tag === "UniqueViolation" && error.reason.constraint === "events.event_id"
-
-/** Makes the append of a store. Appends wait for one another, so that the tail always is that of the last commit. */
-export const make = Effect.fnUntraced(function* () {
-  const sql = yield* SqlClient.SqlClient
-  const turn = Semaphore.makeUnsafe(1)
-  let tail: Tail | undefined
-
-  const query = (text: string, params: ReadonlyArray<unknown>) => sql.unsafe(text, params).values
-
-  /** The tail is taken for the time of the transaction and put back after the commit: a rollback drops it. */
-  const takeTail = Effect.fnUntraced(function* () {
-    const [[version] = []] = yield* query("PRAGMA data_version", [])
-    const kept = tail
-    tail = undefined
-    if (
-      kept !== undefined &&
-      kept.version === version &&
-      kept.threads.size + kept.runs.size + kept.names.size < tailLimit
-    ) {
-      return kept
-    }
-    const [[position] = []] = yield* query(
-      "SELECT max(floor, coalesce((SELECT max(position) FROM events), 0)) FROM ledger",
-      []
-    )
-    const fresh: Tail = {
-      version: Number(version),
-      position: Number(position),
-      threads: new Map(),
-      runs: new Map(),
-      names: new Map()
-    }
-    return fresh
-  })
-
-  /** The surrogate, and what else is asked for, of a text that the tail does not know; inserted if it is new. */
-  const findOrInsert = Effect.fnUntraced(function* (
-    text: string,
-    find: string,
-    insert: string,
-    more: ReadonlyArray<unknown>
-  ) {
-    if (!StagedEvent.isStorable(text)) {
-      return yield* invalid(`${JSON.stringify(text)} holds a NUL or a lone surrogate, which no store can keep`)
-    }
-    const [found] = yield* query(find, [text])
-    const [[id, sequence] = []] = found === undefined ? yield* query(insert, [text, ...more]) : [found]
-    return { id: Number(id), sequence: Number(sequence) }
-  })
-
-  const addThread = (known: Tail, threadId: string) =>
-    findOrInsert(
-      threadId,
-      `SELECT id, max(floor, coalesce((SELECT max(thread_sequence) FROM events WHERE thread = threads.id), 0))
-       FROM threads WHERE thread_id = ?`,
-      "INSERT INTO threads (thread_id) VALUES (?) RETURNING id, 0",
-      []
-    ).pipe(Effect.tap((scope) => Effect.sync(() => known.threads.set(threadId, scope))))
-
-  const addRun = (known: Tail, runId: string, thread: number | null) =>
-    findOrInsert(
-      runId,
-      `SELECT id, max(floor, coalesce((SELECT max(run_sequence) FROM events WHERE run = runs.id), 0))
-       FROM runs WHERE run_id = ?`,
-      "INSERT INTO runs (run_id, thread, status) VALUES (?, ?, 'created') RETURNING id, 0",
-      [thread]
-    ).pipe(Effect.tap((scope) => Effect.sync(() => known.runs.set(runId, scope))))
-
-  const addName = (known: Tail, name: string) =>
-    findOrInsert(
-      name,
-      "SELECT id, 0 FROM names WHERE name = ?",
-      "INSERT INTO names (name) VALUES (?) RETURNING id, 0",
-      []
-    ).pipe(Effect.map(({ id }) => (known.names.set(name, id), id)))
-
-  /** The ids of a batch that are in the ledger, as the hexadecimal digits that they are compared by. */
-  const knownIds = Effect.fnUntraced(function* (batch: Batch) {
-    const ids = batch.map(({ eventId }) => eventId.replaceAll("-", ""))
-    const rows = yield* query(
-      "SELECT lower(hex(event_id)) FROM events WHERE event_id IN (SELECT unhex(value) FROM json_each(?))",
-      [JSON.stringify(ids)]
-    )
-    return new Set(rows.map(([id]) => String(id)))
-  })
-
-  const insert = Effect.fnUntraced(function* (batch: Batch, known: Set<string> | undefined) {
-    const end = yield* takeTail()
-    const recordedAt = yield* Clock.currentTimeMillis
-    const statuses = new Map<number, ReturnType<typeof EventStore.statusAfter>>()
-    let pending: Array<unknown> = []
-    let rows = 0
-    for (const event of batch) {
-      const problem = Row.refuse(event)
-      if (problem !== undefined) {
-        return yield* invalid(problem)
-      }
-      const id = known && event.eventId.replaceAll("-", "")
-      if (known !== undefined && id !== undefined) {
-        if (known.has(id)) {
-          continue
+export const append = (db: Database, batch: Batch, options: EventStore.AppendOptions) => {
+  const { expected = [], runs = [], writers = [] } = options
+  const commit = (lookUp: boolean) =>
+    db.transaction(
+      Effect.gen(function* () {
+        yield* fence(db, writers)
+        let news = batch
+        if (lookUp) {
+          yield* db.lock(batch)
+          news = yield* unknownOf(db, batch)
+          if (news.length === 0 && batch.length > 0) {
+            return
+          }
+          yield* expect(db, expected)
         }
-        known.add(id)
-      }
-      const thread =
-        event.threadId === undefined
-          ? undefined
-          : (end.threads.get(event.threadId) ?? (yield* addThread(end, event.threadId)))
-      const run =
-        event.runId === undefined
-          ? undefined
-          : (end.runs.get(event.runId) ?? (yield* addRun(end, event.runId, thread?.id ?? null)))
-      pending.push(
-        ...Row.encode(event, {
-          position: (end.position += 1),
-          thread: thread?.id ?? null,
-          threadSequence: thread === undefined ? null : (thread.sequence += 1),
-          run: run?.id ?? null,
-          runSequence: run === undefined ? null : (run.sequence += 1),
-          kind: end.names.get(event.kind) ?? (yield* addName(end, event.kind)),
-          origin: end.names.get(event.origin) ?? (yield* addName(end, event.origin)),
-          correlation:
-            event.correlationId === undefined
-              ? null
-              : (end.names.get(event.correlationId) ?? (yield* addName(end, event.correlationId))),
-          recordedAt
-        })
-      )
-      rows += 1
-      if (rows === insertLimit) {
-        yield* query(inserts[rows] ?? "", pending)
-        pending = []
-        rows = 0
-      }
-      const after = EventStore.statusAfter(event)
-      if (run !== undefined && after !== undefined) {
-        statuses.set(run.id, after)
-      }
-    }
-    if (rows > 0) {
-      yield* query(inserts[rows] ?? "", pending)
-    }
-    for (const [run, after] of statuses) {
-      yield* query("UPDATE runs SET status = ?, done_reason = ? WHERE id = ?", [
-        after?.status,
-        after?.doneReason ?? null,
-        run
-      ])
-    }
-    return end
-  })
-
-  return (batch: Batch): Effect.Effect<void, Failure> =>
-    sql.withTransaction(insert(batch, undefined)).pipe(
-      // Ids are almost always new, so they are looked up only when one turns out not to be.
-      Effect.catchIf(isKnownEventId, () =>
-        sql.withTransaction(Effect.flatMap(knownIds(batch), (known) => insert(batch, known)))
-      ),
-      Effect.map((end) => {
-        tail = end
-      }),
-      turn.withPermit
+        yield* db.insert(news)
+        yield* saveStates(db, runs)
+      })
     )
-})
+  return commit(expected.length > 0).pipe(
+    Effect.catchIf(
+      (error): error is SqlError.SqlError => error._tag === "SqlError" && db.isKnownEventId(error),
+      () => commit(true)
+    ),
+    Effect.andThen(db.committed)
+  )
+}

@@ -1,7 +1,7 @@
 /**
  * A fact as a row: what is stored of it, and how it is put together again.
  */
-import { type CanonicalEvent, Json, StagedEvent } from "@runledger/core"
+import { type CanonicalEvent, type Cursor, Json, StagedEvent } from "@runledger/core"
 import { Result } from "effect"
 
 /** A fidelity or a visibility is stored as its index here: only ever append. */
@@ -11,105 +11,44 @@ const fidelities: ReadonlyArray<CanonicalEvent.Fidelity> = [
   "domain_event",
   "control_event"
 ]
-const visibilities: ReadonlyArray<CanonicalEvent.Visibility> = ["public", "internal", "audit", "sensitive"]
+export const visibilities: ReadonlyArray<CanonicalEvent.Visibility> = ["public", "internal", "audit", "sensitive"]
 
-/** Where an event goes: its surrogates and its sequences. */
-export interface Place {
-  readonly position: number
-  readonly thread: number | null
-  readonly threadSequence: number | null
-  readonly run: number | null
-  readonly runSequence: number | null
-  readonly kind: number
-  readonly origin: number
-  readonly correlation: number | null
-  readonly recordedAt: number
-}
+/** The flag of a fact whose payload was erased, beside fidelity and visibility. */
+export const erasedFlag = 1 << 8
 
-/** The columns that an append writes, in the order of {@link encode}. */
-export const columns: ReadonlyArray<string> = [
-  "position",
-  "event_id",
-  "thread",
-  "thread_sequence",
-  "run",
-  "run_sequence",
-  "kind",
-  "flags",
-  "ordinal",
-  "occurred_at",
-  "recorded_after",
-  "origin",
-  "correlation",
-  "causation",
-  "schema_version",
-  "payload"
-]
+/** The 16 bytes of a UUID. */
+export const uuidBytes = (uuid: string): Uint8Array => Buffer.from(uuid.replaceAll("-", ""), "hex")
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-
-const bytes = (id: string): Uint8Array => Buffer.from(id.replaceAll("-", ""), "hex")
-
-/** The 16 bytes of a UUID in its canonical lower-case form; undefined for any other text. */
-export const uuidBytes = (text: string): Uint8Array | undefined => (uuid.test(text) ? bytes(text) : undefined)
+/** A text as the 16 bytes of a UUID, if it is one. */
+export const uuidOrText = (text: string): Uint8Array | string => (StagedEvent.isEventId(text) ? uuidBytes(text) : text)
 
 const uuidText = (id: Uint8Array): string => {
   const hex = Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("hex")
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
-/** Why an event cannot be a row, if it cannot. */
-export const refuse = (event: StagedEvent.StagedEvent): string | undefined => {
-  if (!uuid.test(event.eventId)) {
-    return `event id ${JSON.stringify(event.eventId)} is not a UUID in lower case`
-  }
-  if (!fidelities.includes(event.fidelity) || !visibilities.includes(event.visibility)) {
-    return `event ${event.eventId} has the fidelity ${event.fidelity} and the visibility ${event.visibility}`
-  }
-  const { occurredAt, ordinal = 0, schemaVersion } = event
-  if (!Number.isSafeInteger(ordinal) || !Number.isSafeInteger(occurredAt) || !Number.isSafeInteger(schemaVersion)) {
-    return `ordinal, time and schema version of event ${event.eventId} must be integers`
-  }
-  if (event.causationId !== undefined && !StagedEvent.isStorable(event.causationId)) {
-    return `the causation id of event ${event.eventId} holds a NUL or a lone surrogate, which no store can keep`
-  }
-  return undefined
-}
-
-/** The values of a row, in the order of {@link columns}, for an event that {@link refuse} let pass. */
-export const encode = (event: StagedEvent.StagedEvent, place: Place): ReadonlyArray<unknown> => [
-  place.position,
-  bytes(event.eventId),
-  place.thread,
-  place.threadSequence,
-  place.run,
-  place.runSequence,
-  place.kind,
-  fidelities.indexOf(event.fidelity) | (visibilities.indexOf(event.visibility) << 4),
-  event.ordinal ?? null,
-  event.occurredAt,
-  place.recordedAt - event.occurredAt,
-  place.origin,
-  place.correlation,
-  event.causationId === undefined ? null : (uuidBytes(event.causationId) ?? event.causationId),
-  event.schemaVersion,
-  event.payload
-]
+export const flags = (event: StagedEvent.StagedEvent, erased = false): number =>
+  fidelities.indexOf(event.fidelity) | (visibilities.indexOf(event.visibility) << 4) | (erased ? erasedFlag : 0)
 
 /** What {@link decode} reads, with every surrogate replaced by what it stands for. */
-export const selectFacts = `SELECT e.position, e.event_id, t.thread_id, e.thread_sequence, r.run_id, e.run_sequence, k.name,
-  e.flags, e.ordinal, e.occurred_at, e.recorded_after, o.name, c.name, e.causation, e.schema_version, e.payload
-FROM events e
+export const select = `SELECT e.position, e.event_id, t.thread_id, e.thread_sequence, r.run_id, e.run_sequence, k.name,
+  e.flags, e.ordinal, e.occurred_at, e.recorded_after, o.name, c.name, e.causation, e.schema_version, e.payload`
+
+export const from = `FROM events e
 LEFT JOIN threads t ON t.id = e.thread
 LEFT JOIN runs r ON r.id = e.run
 LEFT JOIN names k ON k.id = e.kind
 LEFT JOIN names o ON o.id = e.origin
 LEFT JOIN names c ON c.id = e.correlation`
 
-/** The values of {@link selectFacts}; STRICT tables hold SQLite to these types, but for what a join may not find. */
+/** The place of a row of {@link select} in the order of a scope. */
+export const sequence = (scope: Cursor.ReadScope, row: ReadonlyArray<unknown>): number =>
+  Number(row[{ Ledger: 0, Thread: 3, Run: 5 }[scope._tag]])
+
+/** The values of {@link select}; the tables hold both databases to these types, but for what a join may not find. */
 type Row = readonly [
   position: number,
-  eventId: Uint8Array,
+  eventId: Uint8Array | string,
   threadId: string | null,
   threadSequence: number | null,
   runId: string | null,
@@ -131,7 +70,7 @@ export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalE
   const [position, eventId, threadId, threadSequence, runId, runSequence, kind, flags, ordinal, ...rest] = values as Row
   const [occurredAt, recordedAfter, origin, correlationId, causation, schemaVersion, text] = rest
   const fidelity = fidelities[flags & 15]
-  const visibility = visibilities[flags >> 4]
+  const visibility = visibilities[(flags >> 4) & 15]
   if (kind === null || origin === null || fidelity === undefined || visibility === undefined) {
     return Result.fail(
       `the fact at position ${position} has a kind, an origin or flags (${flags}) that nothing explains`
@@ -147,7 +86,7 @@ export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalE
     return Result.fail(`the payload of the fact at position ${position} is no JSON`)
   }
   return Result.succeed({
-    eventId: uuidText(eventId),
+    eventId: typeof eventId === "string" ? eventId : uuidText(eventId),
     kind,
     fidelity,
     visibility,
@@ -161,6 +100,7 @@ export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalE
     ...(causation === null ? {} : { causationId: typeof causation === "string" ? causation : uuidText(causation) }),
     schemaVersion,
     occurredAt,
-    recordedAt: occurredAt + recordedAfter
+    recordedAt: occurredAt + recordedAfter,
+    ...((flags & erasedFlag) === 0 ? {} : { erased: true as const })
   })
 }

@@ -3,8 +3,7 @@
  *
  * **Gotchas**
  *
- * `node:sqlite` is synchronous: each statement holds up the thread that runs it, a wait for another process's lock
- * included.
+ * `node:sqlite` is synchronous: each statement holds up the thread that runs it.
  *
  * @since 0.1.0
  */
@@ -72,8 +71,8 @@ const connect = (database: DatabaseSync): Connection => {
 }
 
 /**
- * Opens a database for as long as the scope lives. `busyTimeout` is how long a statement waits for a lock, in
- * milliseconds.
+ * Opens a database for as long as the scope lives. A statement that needs a lock which another process has fails at
+ * once: to wait for it would stop the thread.
  *
  * @category constructors
  * @since 0.1.0
@@ -81,7 +80,6 @@ const connect = (database: DatabaseSync): Connection => {
 export const make = Effect.fnUntraced(function* (options: {
   readonly path: string
   readonly readOnly: boolean
-  readonly busyTimeout: number
 }): Effect.fn.Return<SqlClient.SqlClient, SqlError.SqlError, Scope.Scope | Reactivity.Reactivity> {
   const database = yield* Effect.acquireRelease(
     attempt(
@@ -89,7 +87,7 @@ export const make = Effect.fnUntraced(function* (options: {
       () =>
         new DatabaseSync(options.path, {
           readOnly: options.readOnly,
-          timeout: options.busyTimeout,
+          timeout: 0,
           enableForeignKeyConstraints: false
         })
     ),

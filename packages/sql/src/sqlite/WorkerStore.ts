@@ -1,11 +1,13 @@
 /**
  * The store over a SQLite file, in a worker thread of its own.
  */
-import { type EventStore, LedgerError } from "@runledger/core"
+import { type EventStore, LedgerError, type StagedEvent } from "@runledger/core"
 import { Effect, type Scope } from "effect"
 import { Worker } from "node:worker_threads"
-import type { OpenError, Options } from "./InThreadStore.ts"
-import { type Call, fromPlain, pack, type Reply, type Request } from "./protocol.ts"
+import * as SqlEventStore from "../SqlEventStore.ts"
+import type { OpenError, Options, SqliteCalls } from "./InThreadStore.ts"
+import { fromPlain, pack, type Reply, type Request } from "./protocol.ts"
+import * as Watch from "./watch.ts"
 
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url)
 
@@ -14,7 +16,10 @@ interface Connection {
    * Sends a call. The worker runs the method of the same name, so `A` and `E` are what that method has; an interrupted
    * call is carried out all the same.
    */
-  readonly call: <A, E extends LedgerError.StoreError>(call: Call) => Effect.Effect<A, E | LedgerError.UnavailableError>
+  readonly call: <A, E extends LedgerError.StoreError>(
+    method: Request["method"],
+    ...args: ReadonlyArray<unknown>
+  ) => Effect.Effect<A, E | LedgerError.UnavailableError>
   readonly close: Effect.Effect<void>
 }
 
@@ -62,18 +67,18 @@ const connect = (options: Options): Connection => {
       return
     }
     const error = fromPlain(reply.error)
-    resume?.(error === undefined ? Effect.die(new Error(reply.error.message)) : Effect.fail(error))
+    resume?.(error === undefined ? Effect.die(new Error(reply.error.fields.message)) : Effect.fail(error))
   })
 
   return {
-    call: <A, E extends LedgerError.StoreError>(call: Call) =>
+    call: <A, E extends LedgerError.StoreError>(method: Request["method"], ...args: ReadonlyArray<unknown>) =>
       Effect.callback<A, E | LedgerError.UnavailableError>((resume) => {
         if (stopped !== undefined) {
           resume(Effect.fail(stopped))
           return
         }
         requests += 1
-        send({ id: requests, call })
+        send({ id: requests, method, args })
         waiting.set(requests, (reply) => resume(reply as Effect.Effect<A, E>))
       }),
     close: Effect.callback((resume) => {
@@ -83,7 +88,7 @@ const connect = (options: Options): Connection => {
       }
       onExit = () => resume(Effect.void)
       worker.ref()
-      send({ id: 0, call: { method: "close" } })
+      send({ id: 0, method: "close", args: [] })
     })
   }
 }
@@ -96,12 +101,23 @@ export const make = Effect.fnUntraced(function* (
     Effect.sync(() => connect(options)),
     ({ close }) => close
   )
-  yield* call<void, OpenError>({ method: "open" })
-  return {
-    append: (batch) => Effect.suspend(() => call({ method: "append", batch: pack(batch) })),
-    read: ({ after, limit, scope }) => call({ method: "read", scope, after, limit }),
-    count: (scope) => call({ method: "count", scope }),
-    get: (eventId) => call({ method: "get", eventId }),
-    runs: call({ method: "runs" })
+  yield* call<void, OpenError>("open")
+  const calls: SqliteCalls = {
+    append: (batch: ReadonlyArray<StagedEvent.StagedEvent>, options) =>
+      Effect.suspend(() => call("append", pack(batch), options)),
+    claimWriter: (writer) => call("claimWriter", writer),
+    read: (options) => call("read", options),
+    count: (scope) => call("count", scope),
+    get: (eventId) => call("get", eventId),
+    run: (runId) => call("run", runId),
+    runs: (after, status) => call("runs", after, status),
+    threads: (after) => call("threads", after),
+    writers: (after) => call("writers", after),
+    pruneSlice: (options, after) => call("pruneSlice", options, after),
+    eraseSlice: (threadId, after) => call("eraseSlice", threadId, after),
+    compact: () => call("compact"),
+    restore: (part) => call("restore", part),
+    version: () => call("version")
   }
+  return SqlEventStore.fromCalls(calls, yield* Watch.signal(calls.version))
 })

@@ -4,14 +4,20 @@
 import { LedgerError } from "@runledger/core"
 import { Predicate } from "effect"
 import type { SqlError } from "effect/sql"
-import { damaged } from "../SqlEventStore.ts"
-
-/** How long a statement waits for another process's lock, in milliseconds. */
-export const busyTimeout = 5000
+import { damaged } from "../internal/damaged.ts"
 
 /** SQLite's primary result code: the low byte of the extended one that Node gives. */
 const resultCode = ({ reason: { cause } }: SqlError.SqlError): number | undefined =>
   Predicate.hasProperty(cause, "errcode") && typeof cause.errcode === "number" ? cause.errcode & 0xff : undefined
+
+/** Whether another connection has a lock that was needed. */
+export const isBusy = (error: SqlError.SqlError): boolean => {
+  const code = resultCode(error)
+  return code === 5 || code === 6 // SQLITE_BUSY, SQLITE_LOCKED
+}
+
+export const isKnownEventId = ({ reason }: SqlError.SqlError): boolean =>
+  reason._tag === "UniqueViolation" && reason.constraint === "events.event_id"
 
 /** Turns an error of SQLite into one of the ledger at this path. */
 export const fromSqlError =
@@ -23,7 +29,7 @@ export const fromSqlError =
       case 5: // SQLITE_BUSY
       case 6: // SQLITE_LOCKED
         return unavailable(
-          `is locked: another process held its write lock for more than ${busyTimeout} ms; try again, or stop that process`
+          "is locked: another process has held its write lock for 10 seconds; try again, or stop that process"
         )
       case 13: // SQLITE_FULL
         return unavailable(

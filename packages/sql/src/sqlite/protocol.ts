@@ -1,24 +1,14 @@
 /**
- * What a store and its worker say to each other: one request per call of the store, answered in order.
+ * What a store and its worker say to each other: one request per call of the store, each answered.
  */
-import { type Cursor, LedgerError, type StagedEvent } from "@runledger/core"
+import { LedgerError, type StagedEvent } from "@runledger/core"
+import type { SqliteCalls } from "./InThreadStore.ts"
 
-/** A call of the store; `open` asks whether the ledger could be opened, `close` is not answered but by the exit. */
-export type Call =
-  | { readonly method: "open" | "close" | "runs" }
-  | { readonly method: "append"; readonly batch: ReadonlyArray<unknown> }
-  | {
-      readonly method: "read"
-      readonly scope: Cursor.ReadScope
-      readonly after: Cursor.Cursor | undefined
-      readonly limit: number | undefined
-    }
-  | { readonly method: "count"; readonly scope: Cursor.ReadScope }
-  | { readonly method: "get"; readonly eventId: string }
-
+/** A call by its name, with its arguments as they are cloned; `open` asks whether the ledger could be opened. */
 export interface Request {
   readonly id: number
-  readonly call: Call
+  readonly method: keyof SqliteCalls | "open" | "close"
+  readonly args: ReadonlyArray<unknown>
 }
 
 export type Reply =
@@ -28,8 +18,7 @@ export type Reply =
 /** An error as data: structured clone keeps no class. */
 export interface PlainError {
   readonly tag: string
-  readonly message: string
-  readonly cause: string | undefined
+  readonly fields: { readonly message: string; readonly [field: string]: string }
 }
 
 /** A staged event as its fields in a row, absent ones undefined. */
@@ -105,37 +94,33 @@ export const unpack = (packed: ReadonlyArray<unknown>): ReadonlyArray<StagedEven
 
 const classes = {
   ValidationError: LedgerError.ValidationError,
-  SerializationError: LedgerError.SerializationError,
+  IdempotencyConflict: LedgerError.IdempotencyConflict,
+  ExpectedCursorConflict: LedgerError.ExpectedCursorConflict,
+  Fenced: LedgerError.Fenced,
   CursorExpired: LedgerError.CursorExpired,
-  NotFound: LedgerError.NotFound
+  NotFound: LedgerError.NotFound,
+  IntegrityError: LedgerError.IntegrityError,
+  UnavailableError: LedgerError.UnavailableError
 }
+
+const isTag = (tag: string): tag is keyof typeof classes => Object.hasOwn(classes, tag)
 
 /** An error of the store, or a defect, as data. */
 export const toPlain = (error: unknown): PlainError => {
-  const {
-    _tag: tag = "Defect",
-    cause,
-    message
-  }: { _tag?: unknown; cause?: unknown; message?: unknown } = typeof error === "object" && error !== null
-    ? error
-    : { message: error }
-  return { tag: String(tag), message: String(message), cause: cause === undefined ? undefined : String(cause) }
+  if (typeof error !== "object" || error === null) {
+    return { tag: "Defect", fields: { message: String(error) } }
+  }
+  const { _tag: tag = "Defect", ...own }: { readonly _tag?: unknown } = error
+  const message = error instanceof Error ? error.message : String(error)
+  const fields = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, String(value)]))
+  return { tag: String(tag), fields: { ...fields, message } }
 }
 
 /** The error of the store that was made data; undefined for a defect. */
-export const fromPlain = ({ cause, message, tag }: PlainError): LedgerError.StoreError | undefined => {
-  const withCause = cause === undefined ? { message } : { message, cause: new Error(cause) }
-  switch (tag) {
-    case "ValidationError":
-    case "SerializationError":
-    case "CursorExpired":
-    case "NotFound":
-      return new classes[tag]({ message })
-    case "IntegrityError":
-      return new LedgerError.IntegrityError(withCause)
-    case "UnavailableError":
-      return new LedgerError.UnavailableError(withCause)
-    default:
-      return undefined
+export const fromPlain = ({ fields, tag }: PlainError): LedgerError.StoreError | undefined => {
+  if (!isTag(tag)) {
+    return undefined
   }
+  const make = classes[tag] as new (fields: object) => LedgerError.StoreError
+  return new make(fields["cause"] === undefined ? fields : { ...fields, cause: new Error(fields["cause"]) })
 }

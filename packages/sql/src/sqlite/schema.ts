@@ -13,8 +13,8 @@ export const applicationId = 0x524c4447
  * SQLite keeps it as `user_version`.
  *
  * Threads, runs and names (of kinds, origins and correlations) are stored once and referred to by number. `position`
- * and the sequences are dense; `floor` is how far a scope was deleted, and is never given again. `last_ordinal` is for a
- * row that stands for several events, `flags` for fidelity and visibility. `event_id`, and `causation` if it can be, are
+ * and the sequences are dense above `floor`, which is how far a scope was pruned, and are never given again. `last_ordinal` is for a
+ * row that stands for several events, `flags` for fidelity, visibility and whether the payload was erased. `event_id`, and `causation` if it can be, are
  * the 16 bytes of a UUID. Times are milliseconds; `recorded_after` counts from `occurred_at`.
  */
 const migrations: ReadonlyArray<ReadonlyArray<string>> = [
@@ -46,7 +46,8 @@ const migrations: ReadonlyArray<ReadonlyArray<string>> = [
       name TEXT NOT NULL UNIQUE
     ) STRICT`,
     `CREATE TABLE writers (
-      writer TEXT NOT NULL PRIMARY KEY,
+      id INTEGER PRIMARY KEY,
+      writer TEXT NOT NULL UNIQUE,
       epoch INTEGER NOT NULL,
       high_water INTEGER NOT NULL
     ) STRICT`,
@@ -143,4 +144,6 @@ export const prepare = Effect.fnUntraced(function* (
   }
   yield* sql.unsafe("PRAGMA journal_mode = WAL").unprepared
   yield* sql.unsafe("PRAGMA synchronous = FULL").unprepared
+  // What is deleted is overwritten at once.
+  yield* sql.unsafe("PRAGMA secure_delete = ON").unprepared
 })

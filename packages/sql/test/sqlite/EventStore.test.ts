@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CanonicalEvent, Cursor, EventStore, LedgerError, type StagedEvent } from "@runledger/core"
+import { CanonicalEvent, Cursor, EventStore, LedgerError, MemoryEventStore, type StagedEvent } from "@runledger/core"
 import { layer, layerInThread, type OpenError } from "@runledger/sql/sqlite"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema, Stream } from "effect"
 import { expectTypeOf } from "vitest"
 import { event, eventId, events, newPath, readAll, run, thread } from "./support.ts"
 
@@ -73,7 +73,7 @@ const told = Effect.fnUntraced(function* (store: EventStore.EventStoreShape) {
       Effect.all([store.count(scope), Effect.map(readAll(store, scope, 3), (facts) => facts.map(withoutClock))])
     ),
     got: (yield* Effect.forEach(facts, ({ eventId }) => store.get(eventId))).map(withoutClock),
-    runs: (yield* store.runs).map(withoutUpdate)
+    runs: (yield* Stream.runCollect(store.runs())).map(withoutUpdate)
   }
 })
 
@@ -95,7 +95,7 @@ describe("sqlite", () => {
         ({ said }) =>
           Effect.gen(function* () {
             const path = yield* newPath
-            const memory = yield* storeOf(EventStore.layerMemory)
+            const memory = yield* storeOf(MemoryEventStore.layer)
             const batches = batchesOf(said)
             const half = Math.floor(batches.length / 2)
             for (const part of [batches.slice(0, half), batches.slice(half)]) {
@@ -119,7 +119,7 @@ describe("sqlite", () => {
       it.effect("pages reassemble whatever their size, with hasMore and next as in memory", () =>
         Effect.gen(function* () {
           const store = yield* storeOf(make({ path: yield* newPath }))
-          const memory = yield* storeOf(EventStore.layerMemory)
+          const memory = yield* storeOf(MemoryEventStore.layer)
           const batch = [
             ...events(1, 20),
             ...Array.from({ length: 20 }, (_, n) => event(n + 21, { runId: "run-2" })),
@@ -129,7 +129,7 @@ describe("sqlite", () => {
           yield* memory.append(batch)
           for (const scope of [thread, run, Cursor.ledger]) {
             const whole = yield* readAll(memory, scope)
-            for (const limit of [1, 2, 7, 1000, Infinity]) {
+            for (const limit of [1, 2, 7, 1000, 10_000]) {
               const paged = yield* readAll(store, scope, limit)
               assert.deepStrictEqual(paged.map(withoutClock), whole.map(withoutClock))
             }
@@ -138,7 +138,7 @@ describe("sqlite", () => {
               assert.deepStrictEqual([ours.next, ours.hasMore], [theirs.next, theirs.hasMore])
             }
             const end = (yield* store.read({ scope })).next
-            assert.deepStrictEqual(yield* store.read({ scope, after: end }), { facts: [], next: end, hasMore: false })
+            assert.deepStrictEqual(yield* store.read({ scope, after: end }), yield* memory.read({ scope, after: end }))
           }
         })
       )
@@ -245,7 +245,7 @@ describe("sqlite", () => {
         Effect.gen(function* () {
           const store = yield* storeOf(make({ path: yield* newPath }))
           const batches = Array.from({ length: 40 }, (_, n) => events(n * 30 + 1, n * 30 + 30))
-          yield* Effect.forEach(batches, store.append, { concurrency: 8, discard: true })
+          yield* Effect.forEach(batches, (batch) => store.append(batch), { concurrency: 8, discard: true })
           const facts = yield* readAll(store, run)
           assert.deepStrictEqual(
             facts.map(({ ordinal }) => ordinal),

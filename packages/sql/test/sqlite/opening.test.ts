@@ -285,7 +285,7 @@ describe("an open ledger", () => {
       other.exec("COMMIT")
       other.close()
       assert.instanceOf(error, LedgerError.UnavailableError)
-      assert.match(error.message, /is locked: another process held its write lock for more than 5000 ms; try again/)
+      assert.match(error.message, /is locked: another process has held its write lock for 10 seconds; try again/)
       yield* store.append([event(501)])
       assert.strictEqual(yield* store.count(run), 501)
     })

@@ -52,9 +52,9 @@ export const readAll = Effect.fnUntraced(function* (
   LedgerError.CursorExpired | LedgerError.IntegrityError | LedgerError.UnavailableError
 > {
   const facts: Array<CanonicalEvent.CanonicalEvent> = []
-  let page: EventStore.EventPage = { facts, next: undefined, hasMore: true }
-  while (page.hasMore) {
-    page = yield* store.read({ scope, after: page.next, ...(limit === undefined ? {} : { limit }) })
+  let page: EventStore.EventPage | undefined
+  while (page?.hasMore ?? true) {
+    page = yield* store.read({ scope, after: page?.next, limit })
     facts.push(...page.facts)
   }
   return facts

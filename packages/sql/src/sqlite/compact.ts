@@ -1,0 +1,26 @@
+/**
+ * How the file gets smaller, and loses every byte of what was deleted.
+ */
+import { LedgerError } from "@runledger/core"
+import { Effect } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import { patience } from "../SqlEventStore.ts"
+
+const checkpoint = Effect.fnUntraced(function* (path: string, sql: SqlClient.SqlClient) {
+  const [[busy] = []] = yield* sql.unsafe("PRAGMA wal_checkpoint(TRUNCATE)").valuesUnprepared
+  if (busy !== 0) {
+    return yield* new LedgerError.UnavailableError({
+      message: `what was deleted from the ledger ${path} is gone from it, but its -wal file still has traces: another process is reading it; do the same again when it has ended`
+    })
+  }
+})
+
+/**
+ * Writes the file anew, without what was deleted, and empties the write-ahead log, which still has old pages. Readers
+ * that are in the middle of one keep it from being emptied; they are waited for.
+ */
+export const compact = (
+  path: string,
+  sql: SqlClient.SqlClient
+): Effect.Effect<void, SqlError.SqlError | LedgerError.UnavailableError> =>
+  Effect.andThen(sql.unsafe("VACUUM").unprepared, Effect.retry(checkpoint(path, sql), patience))

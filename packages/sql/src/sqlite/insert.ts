@@ -1,0 +1,229 @@
+/**
+ * How events get into the tables of SQLite: surrogates and sequences from memory where they are known, many rows with a
+ * statement.
+ */
+import { EventStore, type LedgerError, type StagedEvent } from "@runledger/core"
+import { Clock, Effect, Semaphore } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import type { Database, Place } from "../internal/database.ts"
+import * as EventRow from "../internal/eventRow.ts"
+
+/** A thread or a run: its surrogate, and the last sequence given in it. */
+interface Scope {
+  readonly id: number
+  sequence: number
+}
+
+/**
+ * What is known of the end of the ledger. It holds as long as nobody else has written and nothing was rolled back:
+ * `version` is SQLite's data version, which changes when another connection commits.
+ */
+interface Tail {
+  readonly version: number
+  position: number
+  readonly threads: Map<string, Scope>
+  readonly runs: Map<string, Scope>
+  readonly names: Map<string, number>
+}
+
+/** A tail that knows more than this is dropped, so that a process that lives long does not grow. */
+const tailLimit = 100_000
+
+/** The most rows of one insert; beyond it, more rows at once are no faster. */
+const insertLimit = 25
+
+/** The columns that an insert writes, in the order of {@link valuesOf}. */
+const columns = [
+  "position",
+  "event_id",
+  "thread",
+  "thread_sequence",
+  "run",
+  "run_sequence",
+  "kind",
+  "flags",
+  "ordinal",
+  "occurred_at",
+  "recorded_after",
+  "origin",
+  "correlation",
+  "causation",
+  "schema_version",
+  "payload"
+]
+
+const placeholders = `(${columns.map(() => "?").join(", ")})`
+
+/** The insert of each number of rows, so that each has one text and is prepared once. */
+const inserts = Array.from(
+  { length: insertLimit + 1 },
+  (_, rows) =>
+    `INSERT INTO events (${columns.join(", ")}) VALUES ${Array.from({ length: rows }, () => placeholders).join(", ")}`
+)
+
+/**
+ * Makes the insert of a ledger, and the transaction that it runs in. Transactions wait for one another until the tail is
+ * that of the last commit.
+ */
+export const make = (sql: SqlClient.SqlClient, query: Database["query"]): Pick<Database, "insert" | "transaction"> => {
+  const turn = Semaphore.makeUnsafe(1)
+  let tail: Tail | undefined
+  let afterCommit: Tail | undefined
+
+  /** The tail is taken for the time of the transaction and put back after the commit: a rollback drops it. */
+  const takeTail = Effect.fnUntraced(function* () {
+    const [[version] = []] = yield* query("PRAGMA data_version", [])
+    const kept = tail
+    tail = undefined
+    if (
+      kept !== undefined &&
+      kept.version === version &&
+      kept.threads.size + kept.runs.size + kept.names.size < tailLimit
+    ) {
+      return kept
+    }
+    const [[position] = []] = yield* query(
+      "SELECT max(floor, coalesce((SELECT max(position) FROM events), 0)) FROM ledger",
+      []
+    )
+    const fresh: Tail = {
+      version: Number(version),
+      position: Number(position),
+      threads: new Map(),
+      runs: new Map(),
+      names: new Map()
+    }
+    return fresh
+  })
+
+  /** The surrogate, and what else is asked for, of a text that the tail does not know; inserted if it is new. */
+  const findOrInsert = Effect.fnUntraced(function* (
+    text: string,
+    find: string,
+    insert: string,
+    more: ReadonlyArray<unknown>
+  ) {
+    const [found] = yield* query(find, [text])
+    const [[id, sequence] = []] = found === undefined ? yield* query(insert, [text, ...more]) : [found]
+    return { id: Number(id), sequence: Number(sequence) }
+  })
+
+  const addThread = (known: Tail, threadId: string) =>
+    findOrInsert(
+      threadId,
+      `SELECT id, max(floor, coalesce((SELECT max(thread_sequence) FROM events WHERE thread = threads.id), 0))
+       FROM threads WHERE thread_id = ?`,
+      "INSERT INTO threads (thread_id) VALUES (?) RETURNING id, 0",
+      []
+    ).pipe(Effect.tap((scope) => Effect.sync(() => known.threads.set(threadId, scope))))
+
+  const addRun = (known: Tail, runId: string, thread: number | null) =>
+    findOrInsert(
+      runId,
+      `SELECT id, max(floor, coalesce((SELECT max(run_sequence) FROM events WHERE run = runs.id), 0))
+       FROM runs WHERE run_id = ?`,
+      "INSERT INTO runs (run_id, thread, status) VALUES (?, ?, 'created') RETURNING id, 0",
+      [thread]
+    ).pipe(Effect.tap((scope) => Effect.sync(() => known.runs.set(runId, scope))))
+
+  const addName = (known: Tail, name: string) =>
+    findOrInsert(
+      name,
+      "SELECT id, 0 FROM names WHERE name = ?",
+      "INSERT INTO names (name) VALUES (?) RETURNING id, 0",
+      []
+    ).pipe(Effect.map(({ id }) => (known.names.set(name, id), id)))
+
+  const transaction: Database["transaction"] = (statements) =>
+    Effect.suspend(() => {
+      afterCommit = undefined
+      return sql.withTransaction(statements)
+    }).pipe(
+      Effect.tap(() =>
+        Effect.sync(() => {
+          tail = afterCommit ?? tail
+        })
+      ),
+      turn.withPermit
+    )
+
+  const insert = Effect.fnUntraced(function* (
+    events: ReadonlyArray<StagedEvent.StagedEvent>,
+    places?: ReadonlyArray<Place>
+  ): Effect.fn.Return<void, SqlError.SqlError | LedgerError.ValidationError> {
+    const end = yield* takeTail()
+    const now = yield* Clock.currentTimeMillis
+    const statuses = new Map<number, ReturnType<typeof EventStore.statusAfter>>()
+    let pending: Array<unknown> = []
+    let rows = 0
+    for (const [index, event] of events.entries()) {
+      const place = places?.[index]
+      const thread =
+        event.threadId === undefined
+          ? undefined
+          : (end.threads.get(event.threadId) ?? (yield* addThread(end, event.threadId)))
+      const run =
+        event.runId === undefined
+          ? undefined
+          : (end.runs.get(event.runId) ?? (yield* addRun(end, event.runId, thread?.id ?? null)))
+      if (
+        place !== undefined &&
+        (place.position <= end.position ||
+          (thread !== undefined && (place.threadSequence ?? 0) <= thread.sequence) ||
+          (run !== undefined && (place.runSequence ?? 0) <= run.sequence))
+      ) {
+        return yield* EventStore.doesNotGoOn(place)
+      }
+      end.position = place?.position ?? end.position + 1
+      if (thread !== undefined) {
+        thread.sequence = place?.threadSequence ?? thread.sequence + 1
+      }
+      if (run !== undefined) {
+        run.sequence = place?.runSequence ?? run.sequence + 1
+      }
+      const { causationId, correlationId } = event
+      pending.push(
+        end.position,
+        EventRow.uuidBytes(event.eventId),
+        thread?.id ?? null,
+        thread?.sequence ?? null,
+        run?.id ?? null,
+        run?.sequence ?? null,
+        end.names.get(event.kind) ?? (yield* addName(end, event.kind)),
+        EventRow.flags(event, place?.erased),
+        event.ordinal ?? null,
+        event.occurredAt,
+        (place?.recordedAt ?? now) - event.occurredAt,
+        end.names.get(event.origin) ?? (yield* addName(end, event.origin)),
+        correlationId === undefined ? null : (end.names.get(correlationId) ?? (yield* addName(end, correlationId))),
+        causationId === undefined ? null : EventRow.uuidOrText(causationId),
+        event.schemaVersion,
+        event.payload
+      )
+      rows += 1
+      if (rows === insertLimit) {
+        yield* query(inserts[rows] ?? "", pending)
+        pending = []
+        rows = 0
+      }
+      const after = EventStore.statusAfter(event)
+      if (run !== undefined && after !== undefined) {
+        statuses.set(run.id, after)
+      }
+    }
+    if (rows > 0) {
+      yield* query(inserts[rows] ?? "", pending)
+    }
+    for (const [run, after] of statuses) {
+      yield* query("UPDATE runs SET status = ?, done_reason = ? WHERE id = ?", [
+        after?.status,
+        after?.doneReason ?? null,
+        run
+      ])
+    }
+    // A restore goes on to change what the tail knows.
+    afterCommit = places === undefined ? end : undefined
+  })
+
+  return { transaction, insert }
+}
