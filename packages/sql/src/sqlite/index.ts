@@ -35,8 +35,7 @@ export const layer = (options: InThreadStore.Options): Layer.Layer<EventStore.Ev
  *
  * **Gotchas**
  *
- * Every commit stops all fibers of the process until the disk has it, and one that waits for another process's lock
- * stops them for up to 5 seconds.
+ * Every commit stops all fibers of the process until the disk has it.
  *
  * @category layers
  * @since 0.1.0
