@@ -57,7 +57,8 @@ const mark = (scope: ReadScope): string => {
 
 /**
  * The cursors of a scope, by the sequence that each stands after (the position, for the whole ledger). 0 is the start.
- * Where facts were pruned up to a `floor`, a cursor below it holds only as long as nothing more is pruned.
+ * Where facts were pruned up to a `floor`, a cursor below it, for what was kept there, holds as long as the floor is the
+ * same.
  *
  * @category constructors
  * @since 0.1.0

@@ -284,7 +284,7 @@ export interface EventStoreShape {
 
   /**
    * Takes in a part of another ledger with its ids, sequences, positions and times. Facts that do not go on after what
-   * is there are refused; those with the same ids are skipped.
+   * is there are refused; those with the same ids are skipped. A writer's epoch and high-water mark never go back.
    */
   readonly restore: (part: Part) => Effect.Effect<void, ValidationError | ReadError>
 }

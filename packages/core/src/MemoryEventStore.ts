@@ -368,7 +368,10 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
         Object.assign(run, { status, doneReason, ordinal, state })
       }
       for (const writer of part.writers ?? []) {
-        writers.set(writer.writer, writer)
+        const { epoch, highWater } = writers.get(writer.writer) ?? { epoch: 0, highWater: 0 }
+        if (writer.epoch > epoch || (writer.epoch === epoch && writer.highWater > highWater)) {
+          writers.set(writer.writer, writer)
+        }
       }
       notify()
     })

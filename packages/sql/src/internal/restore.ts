@@ -60,7 +60,9 @@ const restoreEntries = Effect.fnUntraced(function* (db: Database, part: EventSto
   for (const { epoch, highWater, writer } of part.writers ?? []) {
     yield* db.query(
       `INSERT INTO writers (writer, epoch, high_water) VALUES (?, ?, ?)
-       ON CONFLICT (writer) DO UPDATE SET epoch = excluded.epoch, high_water = excluded.high_water`,
+       ON CONFLICT (writer) DO UPDATE SET epoch = excluded.epoch, high_water = excluded.high_water
+       WHERE writers.epoch < excluded.epoch
+         OR (writers.epoch = excluded.epoch AND writers.high_water < excluded.high_water)`,
       [writer, epoch, highWater]
     )
   }

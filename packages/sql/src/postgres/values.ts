@@ -1,0 +1,56 @@
+/**
+ * How values go to PostgreSQL and come back: every integer is an `int8` and a JavaScript number, whatever its size, so
+ * that a statement is prepared once.
+ */
+import { PgTypes } from "@effect/sql-pg"
+import { StagedEvent } from "@runledger/core"
+import { Result } from "effect"
+
+const high = 2 ** 32
+
+const readInt8 = (bytes: Uint8Array, offset: number): Result.Result<number> => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, 8)
+  return Result.succeed(view.getInt32(0) * high + view.getUint32(4))
+}
+
+/** An `int8` as a number: the store keeps none that is not safe. */
+const int8: PgTypes.Codec<number | bigint> = {
+  encode: (value) => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigInt64BE(BigInt(value))
+    return Result.succeed(bytes)
+  },
+  decode: (bytes) => readInt8(bytes, 0),
+  read: readInt8,
+  write: (sink, value) => {
+    const number = Number(value)
+    sink.int32(Math.floor(number / high))
+    sink.int32(number | 0)
+    return Result.void
+  }
+}
+
+/** The types of a connection. */
+export const types = PgTypes.makeRegistry()
+types.register(PgTypes.OID.int8, int8, { arrayOid: PgTypes.OID.int8Array })
+
+const arrayOf =
+  <A>(oid: number) =>
+  (values: ReadonlyArray<A>): PgTypes.Parameter =>
+    Result.getOrThrow(PgTypes.array(values, oid, types))
+
+/** Arrays as parameters, for `unnest`. */
+export const integers = arrayOf<number | null>(PgTypes.OID.int8)
+export const texts = arrayOf<string | null>(PgTypes.OID.text)
+export const uuids = arrayOf<string>(PgTypes.OID.uuid)
+
+/**
+ * A value as a parameter. A text that PostgreSQL cannot hold becomes NULL, which is equal to nothing: such a thread or
+ * run does not exist.
+ */
+export const param = (value: unknown): unknown => {
+  if (typeof value === "number" && Number.isSafeInteger(value)) {
+    return PgTypes.int8(BigInt(value))
+  }
+  return typeof value === "string" && !StagedEvent.isStorable(value) ? null : value
+}
