@@ -129,7 +129,8 @@ export interface EventPage {
 
 /**
  * What to follow, and from where: the start (the default), now, or a cursor. A follower that was told that it is caught
- * up and then falls more than `maxBehind` facts behind, 10,000 by default, fails with `FollowerLagged`.
+ * up and then falls more than `maxBehind` facts behind, 10,000 by default, fails with `FollowerLagged`; a bound below the
+ * size of a batch would fail one that is not slow.
  *
  * @category models
  * @since 0.1.0

@@ -45,6 +45,9 @@ export const signal = (): Signal => {
   }
 }
 
+/** How many facts are read at once. */
+const pageFacts = 1000
+
 const lagged = (behind: number, maxBehind: number, cursor: Cursor.Cursor): FollowerLagged =>
   new FollowerLagged({
     message: `this follower is ${behind} facts behind, and may be ${maxBehind}; take facts faster, allow more, or follow again from ${cursor}`,
@@ -99,7 +102,9 @@ export const make =
               yield* wait
             }
             const first = after === undefined && from === "now"
-            const page = yield* first ? end() : read({ scope, after, filter })
+            // With a page no larger than the bound, one that is not the last shows that it may be exceeded.
+            const limit = caughtUp ? Math.min(pageFacts, Math.max(maxBehind, 1)) : pageFacts
+            const page = yield* first ? end() : read({ scope, after, filter, limit })
             if (caughtUp && page.hasMore && after !== undefined) {
               const behind = (yield* end()).scannedThrough - scanned
               if (behind > maxBehind) {
