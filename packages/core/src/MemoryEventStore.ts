@@ -88,6 +88,12 @@ const runEntry = (runId: string, run: Run): EventStore.RunEntry => {
 const passes = ({ kinds, visibility }: EventStore.Filter = {}, { event }: Entry): boolean =>
   (kinds?.includes(event.kind) ?? true) && (visibility?.includes(event.visibility) ?? true)
 
+/** Raises a floor, below which nothing is given any more. */
+const raise = (log: Log, floor: number): void => {
+  log.floor = Math.max(log.floor, floor)
+  log.last = Math.max(log.last, floor)
+}
+
 /** How many entries there are up to a sequence. */
 const countThrough = (entries: ReadonlyArray<Entry>, scope: Cursor.ReadScope, sequence: number): number => {
   let [low, high] = [0, entries.length]
@@ -353,10 +359,6 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       }
       for (const fact of news) {
         insert(entryOf(fact))
-      }
-      const raise = (log: Log, floor: number): void => {
-        log.floor = Math.max(log.floor, floor)
-        log.last = Math.max(log.last, floor)
       }
       raise(all, part.floor ?? 0)
       for (const { floor, threadId } of part.threads ?? []) {

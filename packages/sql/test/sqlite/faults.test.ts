@@ -1,5 +1,5 @@
 import { afterEach, assert, describe, it } from "@effect/vitest"
-import { Cursor, EventStore } from "@runledger/core"
+import { type CanonicalEvent, Cursor, EventStore } from "@runledger/core"
 import { layerInThread } from "@runledger/sql/sqlite"
 import { Context, Effect, Exit, Layer, Stream } from "effect"
 import { DatabaseSync, StatementSync } from "node:sqlite"
@@ -25,7 +25,7 @@ const failAt = (nth: number, when: "before" | "after") => {
     if (statements === nth && when === "before") {
       throw failure()
     }
-    const rows = all.apply(this, args)
+    const rows = Reflect.apply(all, this, args)
     if (statements === nth) {
       throw failure()
     }
@@ -37,10 +37,14 @@ const failAt = (nth: number, when: "before" | "after") => {
   }
 }
 
+const withoutClock = (fact: CanonicalEvent.CanonicalEvent) => ({ ...fact, recordedAt: 0 })
+
+const withoutUpdate = (run: EventStore.RunEntry) => ({ ...run, updatedAt: 0 })
+
 const told = Effect.fnUntraced(function* (store: EventStore.EventStoreShape) {
   return {
-    facts: (yield* readAll(store, Cursor.ledger)).map((fact) => ({ ...fact, recordedAt: 0 })),
-    runs: (yield* Stream.runCollect(store.runs())).map((run) => ({ ...run, updatedAt: 0 })),
+    facts: (yield* readAll(store, Cursor.ledger)).map(withoutClock),
+    runs: (yield* Stream.runCollect(store.runs())).map(withoutUpdate),
     state: yield* Effect.orElseSucceed(
       Effect.map(store.run("run-2"), ({ state }) => state),
       () => undefined

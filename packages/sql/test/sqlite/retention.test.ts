@@ -3,9 +3,11 @@ import { Cursor, EventStore } from "@runledger/core"
 import { layer, layerInThread } from "@runledger/sql/sqlite"
 import { Context, Effect, Layer } from "effect"
 import { existsSync, readFileSync, statSync } from "node:fs"
-import { event, events, newPath, readAll, run, thread } from "./support.ts"
+import { event, newPath, readAll, run, thread } from "./support.ts"
 
 const secret = "the patient's name is Ada"
+
+const numbers = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, n) => first + n)
 
 const open = (path: string, make: typeof layer) =>
   Effect.map(Layer.build(make({ path })), (context) => Context.get(context, EventStore.EventStore))
@@ -20,8 +22,8 @@ const bytes = (path: string): Buffer =>
 const filled = Effect.fnUntraced(function* (store: EventStore.EventStoreShape) {
   for (let first = 1; first <= 20_000; first += 500) {
     yield* store.append(
-      events(first, first + 499).map((each, n) =>
-        n % 10 === 0 ? { ...each, payload: JSON.stringify({ text: secret.repeat((n % 90) * 4 + 1) }) } : each
+      numbers(first, first + 499).map((n) =>
+        n % 10 === 0 ? event(n, { payload: JSON.stringify({ text: secret.repeat((n % 300) + 1) }) }) : event(n)
       )
     )
   }
