@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AgentEvent, CanonicalEvent, EventStore, Json, Normalizer, StagedEvent } from "@runledger/core"
+import { AgentEvent, CanonicalEvent, EventStore, Json, MemoryEventStore, Normalizer, StagedEvent } from "@runledger/core"
 import { Arbitraries } from "@runledger/testing"
 import { Awaken } from "@runledger/wire"
 import { Effect, Result } from "effect"
@@ -143,7 +143,7 @@ describe("the codecs of drafts, normalized events and facts", () => {
           const wire = overJson(Awaken.encodeFact(fact))
           assert.deepStrictEqual(Result.getOrThrow(Awaken.decodeFact(wire)), fact)
         }
-      }).pipe(Effect.provide(EventStore.layerMemory)),
+      }).pipe(Effect.provide(MemoryEventStore.layer)),
     { arbitrary: { runs: 50 } }
   )
 

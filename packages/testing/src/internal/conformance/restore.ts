@@ -1,0 +1,202 @@
+import { type CanonicalEvent, Cursor, type EventStore } from "@runledger/core"
+import { Effect, Stream } from "effect"
+import { make } from "../../Check.ts"
+import {
+  contents,
+  event,
+  eventId,
+  expect,
+  expectContents,
+  expectRefusal,
+  following,
+  ids,
+  idsOf,
+  ledger,
+  readAll,
+  run,
+  runScope,
+  thread,
+  threadScope
+} from "./support.ts"
+
+type Fact = CanonicalEvent.CanonicalEvent
+
+/** A fact as another ledger had it. */
+const fact = (n: number, place: Omit<Partial<Fact>, "payload"> & { readonly position: number }): Fact => ({
+  ...event(n, { threadId: undefined, runId: undefined }),
+  payload: { n, text: "e\u0301 🎉", list: [1, { deep: null }] },
+  recordedAt: 1_600_000_000_000 + n,
+  ...place
+})
+
+const inThread = { threadId: "thread-1" }
+const inRun = { runId: "run-1" }
+
+/** What is left of a ledger that was pruned and erased in part: positions and sequences have holes. */
+const facts: ReadonlyArray<Fact> = [
+  fact(1, { position: 3, ...inThread, threadSequence: 2, ...inRun, runSequence: 1, ordinal: 1, causationId: "c" }),
+  fact(2, { position: 7, ...inThread, threadSequence: 5, kind: "RunStarted", runId: "run-2", runSequence: 4 }),
+  {
+    ...fact(3, { position: 8, ...inRun, runSequence: 2, visibility: "audit", schemaVersion: 3 }),
+    payload: null,
+    erased: true
+  },
+  fact(4, { position: 11, ...inThread, threadSequence: 6, kind: "RunFinished", runId: "run-2", runSequence: 5 }),
+  fact(5, { position: 12, threadId: "thread-2", threadSequence: 1, ordinal: 9, correlationId: "d" })
+]
+
+const part: EventStore.Part = {
+  facts,
+  threads: [
+    { threadId: "thread-1", floor: 4 },
+    { threadId: "thread-2", floor: 0 },
+    { threadId: "thread-gone", floor: 8 }
+  ],
+  runs: [
+    { runId: "run-1", threadId: "thread-1", status: "waiting", facts: 2, floor: 0, ordinal: 7, state: '{"b":1,"a":2}' },
+    { runId: "run-2", threadId: "thread-1", status: "done", doneReason: "natural", facts: 2, floor: 3 },
+    { runId: "run-gone", threadId: "thread-gone", status: "done", doneReason: "error", facts: 0, floor: 6 }
+  ],
+  writers: [
+    { writer: "w", epoch: 4, highWater: 70 },
+    { writer: "v", epoch: 1, highWater: 0 }
+  ],
+  floor: 10
+}
+
+export const restore = [
+  make(
+    "restore.facts",
+    "Facts MUST be restored as they were: ids, sequences, positions, times, payloads, marks.",
+    function* (open) {
+      const store = yield* open
+      yield* store.restore(part)
+      yield* expect("the facts", yield* readAll(store, ledger), facts)
+      for (const [scope, expected] of [
+        [thread, [1, 2, 4]],
+        [run, [1, 3]],
+        [runScope("run-2"), [2, 4]],
+        [threadScope("thread-2"), [5]],
+        [threadScope("thread-gone"), []]
+      ] as const) {
+        for (const limit of [1, 10]) {
+          const read = ids(yield* readAll(store, scope, { limit }))
+          yield* expect(`the facts of ${JSON.stringify(scope)}`, read, idsOf(...expected))
+        }
+      }
+      yield* expect("a fact, got by its id", yield* store.get(eventId(3)), facts[2])
+    }
+  ),
+  make(
+    "restore.rest",
+    "Threads, runs and writers MUST be restored as they were: floors, statuses, done reasons, states, epochs, marks.",
+    function* (open) {
+      const store = yield* open
+      yield* store.restore(part)
+      yield* expect("the threads", yield* Stream.runCollect(store.threads), [
+        { threadId: "thread-1", facts: 3, floor: 4 },
+        { threadId: "thread-2", facts: 1, floor: 0 },
+        { threadId: "thread-gone", facts: 0, floor: 8 }
+      ])
+      const times = [[1, 3], [2, 4], []].map(([first, last]) =>
+        first === undefined || last === undefined
+          ? {}
+          : { startedAt: event(first).occurredAt, updatedAt: 1_600_000_000_000 + last }
+      )
+      const runs = part.runs?.map((run, index) => ({ ...run, ...times[index] })) ?? []
+      yield* expect("the runs", yield* Effect.forEach(runs, ({ runId }) => store.run(runId)), runs)
+      const listed = yield* Stream.runCollect(store.runs())
+      yield* expect(
+        "the runs in the list",
+        listed.map(({ runId }) => runId),
+        ["run-1", "run-2", "run-gone"]
+      )
+      yield* expect("the writers", yield* Stream.runCollect(store.writers), part.writers)
+      yield* expect("the floor of the ledger", (yield* store.read({ scope: ledger })).floor, 10)
+      yield* expect("the floor of a run", (yield* store.read({ scope: runScope("run-gone") })).floor, 6)
+    }
+  ),
+  make("restore.goes-on", "Appends, claims and cursors MUST go on where the other ledger ended.", function* (open) {
+    const store = yield* open
+    yield* store.restore(part)
+    const { next } = yield* store.read({ scope: thread })
+    yield* expect("the end of the thread", next, Cursor.make(thread, 6))
+    const gone = { threadId: "thread-gone", runId: "run-gone" }
+    yield* store.append([event(10), event(11, gone), event(12, { runId: "run-2" })], {
+      expected: [{ scope: thread, cursor: next }]
+    })
+    const placed = (yield* readAll(store, ledger)).slice(facts.length)
+    yield* expect(
+      "[thread sequence, run sequence] of what follows",
+      placed.map(({ runSequence, threadSequence }) => [threadSequence, runSequence]),
+      [
+        [7, 3],
+        [9, 7],
+        [8, 6]
+      ]
+    )
+    yield* expect("the next claim", yield* store.claimWriter("w"), { writer: "w", epoch: 5, highWater: 70 })
+    const restored = { ...event(1, { causationId: "c" }), payload: JSON.stringify(facts[0]?.payload) }
+    yield* store.append([restored])
+    yield* expect("the number of facts after a retry", yield* store.count(ledger), facts.length + 3)
+  }),
+  make(
+    "restore.in-parts",
+    "A ledger that is restored part by part, or a part a second time, MUST be the same as one that is restored at once.",
+    function* (open) {
+      const store = yield* open
+      const { facts: _, ...rest } = part
+      yield* store.restore({ facts: facts.slice(0, 2) })
+      yield* store.restore({ facts: facts.slice(0, 4) })
+      yield* store.restore({})
+      yield* store.restore({ facts: facts.slice(4) })
+      yield* store.restore(rest)
+      yield* expect("the facts", yield* readAll(store, ledger), facts)
+      const once = yield* contents(store)
+      yield* store.restore(part)
+      yield* expectContents("after restoring everything again", store, once)
+    }
+  ),
+  make(
+    "restore.out-of-order",
+    "Facts that do not go on after what is there MUST be a ValidationError, and nothing of their part is taken.",
+    function* (open) {
+      const store = yield* open
+      yield* store.restore({ facts })
+      const wrong = {
+        "a position that is taken": { position: 12, ...inThread, threadSequence: 7 },
+        "a position that was passed": { position: 9, ...inThread, threadSequence: 7 },
+        "a thread sequence that is taken": { position: 14, ...inThread, threadSequence: 6 },
+        "a run sequence that was passed": { position: 14, ...inRun, runSequence: 1 }
+      }
+      const next = fact(20, { position: 13, threadId: "thread-2", threadSequence: 2 })
+      for (const [what, place] of Object.entries(wrong)) {
+        const batch = [next, fact(21, place)]
+        yield* expectRefusal(what, store, store.restore({ facts: batch }), "ValidationError")
+      }
+      const swapped = [{ ...fact(21, { position: 14, ...inThread, threadSequence: 7 }) }, next]
+      yield* expectRefusal("facts out of order", store, store.restore({ facts: swapped }), "ValidationError")
+    }
+  ),
+  make(
+    "restore.writers-never-back",
+    "A part that is restored again after claims and appends MUST NOT take back epochs or high-water marks.",
+    function* (open) {
+      const store = yield* open
+      const stale = { writer: "w", epoch: 4, highWater: 70 }
+      yield* store.restore({ writers: [stale] })
+      const claim = yield* store.claimWriter("w")
+      yield* store.append([event(1)], { writers: [{ ...claim, highWater: 90 }] })
+      yield* store.restore({ writers: [stale] })
+      yield* expectRefusal("a writer of then", store, store.append([event(2)], { writers: [stale] }), "Fenced")
+      yield* expect("the next claim", yield* store.claimWriter("w"), { writer: "w", epoch: 6, highWater: 90 })
+    }
+  ),
+  make("restore.followed", "What is restored MUST reach followers.", function* (open) {
+    const store = yield* open
+    const follower = yield* following(store, { scope: ledger })
+    yield* follower.untilCaughtUp
+    yield* store.restore({ facts })
+    yield* expect("what came", yield* follower.facts(facts.length), facts)
+  })
+]

@@ -1,0 +1,182 @@
+import { Effect, Stream } from "effect"
+import { make } from "../../Check.ts"
+import {
+  contents,
+  event,
+  events,
+  expect,
+  expectFailure,
+  expectRefusal,
+  idsIn,
+  idsOf,
+  numbers,
+  thread
+} from "./support.ts"
+
+export const writers = [
+  make(
+    "writers.epochs",
+    "The claims of a name MUST have the epochs 1, 2, 3 …, each name its own, and a new one the high-water mark 0.",
+    function* (open) {
+      const store = yield* open
+      const claims = yield* Effect.forEach(["a", "a", "b", "A", "a", "b"], store.claimWriter)
+      yield* expect(
+        "the claims",
+        claims,
+        [
+          ["a", 1],
+          ["a", 2],
+          ["b", 1],
+          ["A", 1],
+          ["a", 3],
+          ["b", 2]
+        ].map(([writer, epoch]) => ({ writer, epoch, highWater: 0 }))
+      )
+    }
+  ),
+  make(
+    "writers.listed",
+    "All writers MUST be listed, in the order in which they were first claimed.",
+    function* (open) {
+      const store = yield* open
+      const [b] = yield* Effect.forEach(["b", "a", "c", "a"], store.claimWriter)
+      yield* store.append([event(1)], { writers: [{ writer: "b", epoch: b?.epoch ?? 0, highWater: 4 }] })
+      yield* expect("the writers", yield* Stream.runCollect(store.writers), [
+        { writer: "b", epoch: 1, highWater: 4 },
+        { writer: "a", epoch: 2, highWater: 0 },
+        { writer: "c", epoch: 1, highWater: 0 }
+      ])
+    }
+  ),
+  make(
+    "writers.stale-fenced",
+    "An append under an epoch that is not the latest MUST be Fenced, name the writer, and write nothing.",
+    function* (open) {
+      const store = yield* open
+      const first = yield* store.claimWriter("w")
+      yield* store.append([event(1)], { writers: [{ ...first, highWater: 1 }] })
+      const second = yield* store.claimWriter("w")
+      for (const epoch of [first.epoch, second.epoch + 1, 0]) {
+        const append = store.append([event(2)], { writers: [{ writer: "w", epoch, highWater: 2 }] })
+        const fenced = yield* expectRefusal(`an append under epoch ${epoch} of 2`, store, append, "Fenced")
+        yield* expect("the writer that the error names", fenced.writer, "w")
+      }
+      yield* store.append([event(3)], { writers: [{ ...second, highWater: 2 }] })
+      yield* expect("the order in the thread", yield* idsIn(store, thread), idsOf(1, 3))
+    }
+  ),
+  make("writers.never-claimed", "An append under a name that was never claimed MUST be Fenced.", function* (open) {
+    const store = yield* open
+    for (const epoch of [0, 1]) {
+      const append = store.append([event(1)], { writers: [{ writer: "nobody", epoch, highWater: 1 }] })
+      yield* expectRefusal(`an append under epoch ${epoch} of nobody`, store, append, "Fenced")
+    }
+  }),
+  make(
+    "writers.fenced-first",
+    "A stale writer MUST be Fenced also when it repeats what is in the ledger, or says something else under a known id.",
+    function* (open) {
+      const store = yield* open
+      const stale = { writers: [yield* store.claimWriter("w")] }
+      yield* store.append([event(1)], stale)
+      yield* store.claimWriter("w")
+      yield* expectRefusal("a retry", store, store.append([event(1)], stale), "Fenced")
+      const conflict = store.append([event(1, { payload: "{}" })], stale)
+      yield* expectRefusal("a conflict", store, conflict, "Fenced")
+    }
+  ),
+  make(
+    "writers.high-water-kept",
+    "The next claim of a name MUST give the high-water mark of its last append, also when that append had no events.",
+    function* (open) {
+      const store = yield* open
+      const first = yield* store.claimWriter("w")
+      yield* store.append(events(1, 2), { writers: [{ ...first, highWater: 7 }] })
+      const second = yield* store.claimWriter("w")
+      yield* expect("the second claim", second, { writer: "w", epoch: 2, highWater: 7 })
+      yield* store.append([], { writers: [{ ...second, highWater: 9 }] })
+      yield* expect("the third claim", yield* store.claimWriter("w"), { writer: "w", epoch: 3, highWater: 9 })
+    }
+  ),
+  make(
+    "writers.high-water-of-a-retry",
+    "A batch that is sent again MUST raise the high-water mark too: its writer may have got further since.",
+    function* (open) {
+      const store = yield* open
+      const claim = yield* store.claimWriter("w")
+      yield* store.append([event(1)], { writers: [{ ...claim, highWater: 4 }] })
+      yield* store.append([event(1)], { writers: [{ ...claim, highWater: 6 }] })
+      yield* expect("the next claim", yield* store.claimWriter("w"), { writer: "w", epoch: 2, highWater: 6 })
+    }
+  ),
+  make("writers.high-water-never-back", "A high-water mark MUST NOT go back.", function* (open) {
+    const store = yield* open
+    const claim = yield* store.claimWriter("w")
+    yield* store.append([event(1)], { writers: [{ ...claim, highWater: 7 }] })
+    yield* store.append([event(2)], { writers: [{ ...claim, highWater: 3 }] })
+    const { highWater } = yield* store.claimWriter("w")
+    yield* expect("the high-water mark", highWater, 7)
+  }),
+  make(
+    "writers.failed-append",
+    "An append that fails for whatever reason MUST leave the high-water marks of its writers as they were.",
+    function* (open) {
+      const store = yield* open
+      const claim = yield* store.claimWriter("w")
+      yield* store.append([event(1)], { writers: [{ ...claim, highWater: 1 }] })
+      const writers = [{ ...claim, highWater: 5 }]
+      const conflict = store.append([event(2), event(1, { payload: "{}" })], { writers })
+      yield* expectRefusal("a conflict", store, conflict, "IdempotencyConflict")
+      const noRun = store.append([event(2)], { writers, runs: [{ runId: "nobody", ordinal: 1, state: "{}" }] })
+      yield* expectRefusal("a state of no run", store, noRun, "ValidationError")
+    }
+  ),
+  make(
+    "writers.several",
+    "An append may have several writers: all of their marks MUST be raised, or none, when one is stale.",
+    function* (open) {
+      const store = yield* open
+      const [a, b] = [yield* store.claimWriter("a"), yield* store.claimWriter("b")]
+      const both = [
+        { ...a, highWater: 3 },
+        { ...b, highWater: 4 }
+      ]
+      yield* store.append([event(1)], { writers: both })
+      yield* expect("the writers", yield* Stream.runCollect(store.writers), both)
+      yield* store.claimWriter("b")
+      const later = Array.from(both, (writer) => ({ ...writer, highWater: 9 }))
+      yield* expectRefusal("one stale of two", store, store.append([event(2)], { writers: later }), "Fenced")
+    }
+  ),
+  make(
+    "writers.over-handles",
+    "A claim through one handle MUST fence what another claimed, and claims that race MUST have epochs of their own.",
+    function* (open) {
+      const [one, other] = [yield* open, yield* open]
+      const first = yield* one.claimWriter("w")
+      yield* one.append([event(1)], { writers: [{ ...first, highWater: 1 }] })
+      const second = yield* other.claimWriter("w")
+      yield* expect("the claim of the other handle", second, { writer: "w", epoch: 2, highWater: 1 })
+      yield* expectRefusal("the first claim", one, one.append([event(2)], { writers: [first] }), "Fenced")
+      const claims = yield* Effect.forEach(
+        numbers(1, 10),
+        (n) => Effect.andThen(Effect.yieldNow, (n % 2 === 0 ? one : other).claimWriter("raced")),
+        { concurrency: "unbounded" }
+      )
+      const epochs = claims.map(({ epoch }) => epoch).toSorted((left, right) => left - right)
+      yield* expect("the epochs of racing claims", epochs, numbers(1, 10))
+    }
+  ),
+  make(
+    "writers.refuses-names",
+    "A blank name, or one with a NUL or a lone surrogate, MUST be refused: a ValidationError.",
+    function* (open) {
+      const store = yield* open
+      const before = yield* contents(store)
+      for (const bad of ["", " \t", "nul\0", "\ud800"]) {
+        yield* expectFailure(`a claim of ${JSON.stringify(bad)}`, store.claimWriter(bad), "ValidationError")
+      }
+      yield* expect("the writers", (yield* contents(store)).writers, before.writers)
+    }
+  )
+]
