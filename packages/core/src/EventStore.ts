@@ -16,6 +16,7 @@ import {
   IdempotencyConflict,
   NotFound,
   type ReadError,
+  SerializationError,
   ValidationError
 } from "./LedgerError.ts"
 import * as Lifecycle from "./Lifecycle.ts"
@@ -172,7 +173,7 @@ export interface ThreadEntry {
 }
 
 /**
- * What the ledger knows of a run without reading it. `threadId` is the thread of its first fact. `startedAt` is when the
+ * What the ledger knows of a run without reading it. `threadId` is the thread of its first fact that is in one. `startedAt` is when the
  * first of its facts occurred, `updatedAt` when the last was recorded, in milliseconds since the epoch; both are absent
  * when all of them were pruned. `ordinal` is that of its state, `floor` the last sequence that was pruned, 0 if none was.
  *
@@ -203,7 +204,7 @@ export interface RunRecord extends RunEntry {
 
 /**
  * A part of another ledger. The facts must come in the order of positions, and go on after what was restored before;
- * threads, runs and writers after all facts.
+ * threads, runs and writers after all facts. A run that has gone on since stays as it is.
  *
  * @category models
  * @since 0.1.0
@@ -272,14 +273,14 @@ export interface EventStoreShape {
 
   /**
    * Deletes the facts that were recorded before a time, in milliseconds since the epoch, as far as no earlier commit is
-   * younger, and gives their space back; with `threadId`, those of that thread, and of its runs. Runs that are not done
-   * keep theirs. Nothing is renumbered. The result is how many were deleted.
+   * younger, and gives their space back; with `threadId`, those of that thread, and those of its runs that are in no
+   * thread. Runs that are not done keep theirs. Nothing is renumbered. The result is how many were deleted.
    */
   readonly prune: (options: { readonly before: number; readonly threadId?: string }) => Effect.Effect<number, ReadError>
 
   /**
-   * Takes away the payloads of a thread's facts, and of its runs', with the state and done reasons of these runs, so
-   * that no byte of them is left. The facts stay where they are, marked as `erased`. The result is how many were erased.
+   * Takes away the payloads of a thread's facts, and of the facts of its runs that are in no thread, with the states and
+   * done reasons of these runs, so that no byte of them is left. The facts stay where they are, marked as `erased`. The result is how many were erased.
    */
   readonly erase: (options: { readonly threadId: string }) => Effect.Effect<number, ReadError>
 
@@ -341,9 +342,24 @@ export const statusAfter = (
   }
 }
 
+const isJson = (text: string): boolean => {
+  if (!text.isWellFormed()) {
+    return false
+  }
+  try {
+    Json.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const notJson = (what: string): SerializationError =>
+  new SerializationError({ message: `${what} is no JSON text, or has a lone surrogate; make it with JSON.stringify` })
+
 /**
- * What is wrong with a batch, if anything: an event without a thread or run or with an id that no store can keep, an
- * expected cursor of a scope that no event is in or that is not one of that scope.
+ * What is wrong with a batch, if anything: an event that no store can keep, a payload or a state that is no JSON text and
+ * could not be read again, an expected cursor of a scope that no event is in or that is not one of that scope.
  *
  * @category for stores
  * @since 0.1.0
@@ -351,31 +367,73 @@ export const statusAfter = (
 export const check = (
   batch: ReadonlyArray<StagedEvent.StagedEvent>,
   { expected = [], runs = [], writers = [] }: AppendOptions = {}
-): ValidationError | undefined => {
+): ValidationError | SerializationError | undefined => {
   const storable = StagedEvent.checkStorable(batch)
   if (Result.isFailure(storable)) {
     return storable.failure
   }
+  for (const { kind, payload } of batch) {
+    if (!isJson(payload)) {
+      return notJson(`the payload of ${kind}`)
+    }
+  }
   for (const { cursor, scope } of expected) {
-    if (
-      !batch.some((event) =>
-        scope._tag === "Thread" ? event.threadId === scope.threadId : event.runId === scope.runId
-      )
-    ) {
+    const isIn = (event: StagedEvent.StagedEvent): boolean =>
+      scope._tag === "Thread" ? event.threadId === scope.threadId : event.runId === scope.runId
+    if (!batch.some(isIn)) {
       return invalid(`a cursor is expected of ${name(scope)}, but no event of the batch is in it`)
     }
     if (Result.isFailure(Cursor.sequence(scope, cursor))) {
       return invalid(`the expected cursor ${cursor} is not one of ${name(scope)}`)
     }
   }
-  for (const { epoch, highWater, writer } of writers) {
-    if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(highWater) || highWater < 0) {
-      return invalid(`epoch and high-water mark of writer ${JSON.stringify(writer)} must be integers`)
+  for (const writer of writers) {
+    const problem = checkMark(writer)
+    if (problem !== undefined) {
+      return problem
     }
   }
-  for (const { ordinal, runId } of runs) {
-    if (!Number.isSafeInteger(ordinal)) {
-      return invalid(`the ordinal of the state of run ${JSON.stringify(runId)} must be an integer`)
+  for (const { ordinal, runId, state } of runs) {
+    if (!isCount(ordinal)) {
+      return invalid(`the ordinal of the state of run ${JSON.stringify(runId)} must be an integer, and not negative`)
+    }
+    if (!isJson(state)) {
+      return notJson(`the state of run ${JSON.stringify(runId)}`)
+    }
+  }
+  return undefined
+}
+
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
+
+const checkMark = ({ epoch, highWater, writer }: Writer): ValidationError | undefined =>
+  checkWriter(writer) ??
+  (isCount(epoch) && isCount(highWater)
+    ? undefined
+    : invalid(`epoch and high-water mark of writer ${JSON.stringify(writer)} must be integers, and not negative`))
+
+/**
+ * What is wrong with a part of another ledger, if anything: a fact, an id or a mark that no store can keep.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const checkPart = ({ facts = [], runs = [], threads = [], writers = [] }: Part): ValidationError | undefined => {
+  for (const { payload: _, ...event } of facts) {
+    const storable = StagedEvent.checkStorable([{ ...event, payload: "" }])
+    if (Result.isFailure(storable)) {
+      return storable.failure
+    }
+  }
+  for (const id of [...runs.map(({ runId }) => runId), ...threads.map(({ threadId }) => threadId)]) {
+    if (!StagedEvent.isStorable(id)) {
+      return invalid(`the id ${JSON.stringify(id)} holds a NUL or a lone surrogate, which no store can keep`)
+    }
+  }
+  for (const writer of writers) {
+    const problem = checkMark(writer)
+    if (problem !== undefined) {
+      return problem
     }
   }
   return undefined

@@ -126,7 +126,13 @@ export type ReadError = IntegrityError | UnavailableError
  * @category errors
  * @since 0.1.0
  */
-export type AppendError = ValidationError | IdempotencyConflict | ExpectedCursorConflict | Fenced | ReadError
+export type AppendError =
+  | ValidationError
+  | SerializationError
+  | IdempotencyConflict
+  | ExpectedCursorConflict
+  | Fenced
+  | ReadError
 
 /**
  * What an event store can fail with.

@@ -29,7 +29,7 @@ interface Log {
 }
 
 interface Run extends Log {
-  readonly threadId: string | undefined
+  threadId: string | undefined
   status: EventStore.RunEntry["status"]
   doneReason: string | undefined
   ordinal: number | undefined
@@ -184,6 +184,7 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
         ordinal: undefined,
         state: undefined
       }
+      run.threadId ??= threadId
       runs.set(runId, run)
       return run
     }
@@ -341,6 +342,10 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
     }
 
     const restore = Effect.fnUntraced(function* (part: EventStore.Part) {
+      const problem = EventStore.checkPart(part)
+      if (problem !== undefined) {
+        return yield* problem
+      }
       const ends = new Map<string, number>()
       const follows = (key: string, log: Log | undefined, sequence: number | undefined): boolean => {
         const end = ends.get(key) ?? log?.last ?? 0
@@ -364,10 +369,12 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       for (const { floor, threadId } of part.threads ?? []) {
         raise(threadOf(threadId), floor)
       }
-      for (const { doneReason, floor, ordinal, runId, state, status, threadId } of part.runs ?? []) {
+      for (const { doneReason, facts, floor, ordinal, runId, state, status, threadId } of part.runs ?? []) {
         const run = runOf(runId, threadId)
         raise(run, floor)
-        Object.assign(run, { status, doneReason, ordinal, state })
+        if (run.entries.length <= facts) {
+          Object.assign(run, { status, doneReason, ordinal, state })
+        }
       }
       for (const writer of part.writers ?? []) {
         const { epoch, highWater } = writers.get(writer.writer) ?? { epoch: 0, highWater: 0 }

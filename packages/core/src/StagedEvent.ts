@@ -58,12 +58,14 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
  */
 export const isEventId = (text: string): boolean => uuid.test(text)
 
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
+
 /** Why no store can keep an event as it is. */
 const problem = (event: StagedEvent): string | undefined => {
   const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } = event
   const { occurredAt, ordinal = 0, schemaVersion } = event
-  if (!(Number.isSafeInteger(ordinal) && Number.isSafeInteger(occurredAt) && Number.isSafeInteger(schemaVersion))) {
-    return `ordinal, time and schema version of ${JSON.stringify(kind)} must be integers`
+  if (!(isCount(ordinal) && isCount(occurredAt) && isCount(schemaVersion))) {
+    return `ordinal, time and schema version of ${JSON.stringify(kind)} must be integers, and not negative`
   }
   if (
     !(
@@ -90,7 +92,7 @@ const problem = (event: StagedEvent): string | undefined => {
 
 /**
  * Refuses a unit that no store can keep as it is: one with a NUL or a lone surrogate in an id or a name, an ordinal, a
- * time or a schema version that is no integer, an event id that is no UUID, no known fidelity or visibility, or neither a thread nor a run.
+ * time or a schema version that is negative or no integer, an event id that is no UUID, no known fidelity or visibility, or neither a thread nor a run.
  *
  * @category validation
  * @since 0.1.0

@@ -93,7 +93,11 @@ export const calls = (db: Database): Calls => {
     pruneSlice: (options, after) => attempt(Retention.pruneSlice(db, options, after)),
     eraseSlice: (threadId, after) => attempt(Retention.eraseSlice(db, threadId, after)),
     compact: () => attempt(db.compact),
-    restore: (part) => attempt(Restore.restore(db, part))
+    restore: (part) =>
+      Effect.suspend((): Effect.Effect<void, LedgerError.ValidationError | ReadError> => {
+        const problem = EventStore.checkPart(part)
+        return problem === undefined ? attempt(Restore.restore(db, part)) : Effect.fail(problem)
+      })
   }
 }
 

@@ -14,7 +14,8 @@ const scanLimit = 10_000
 /** How many entries a page of runs, threads or writers has. */
 const listLimit = 1000
 
-const placeholders = (values: ReadonlyArray<unknown>): string => values.map(() => "?").join(", ")
+/** A list for `IN`, which in PostgreSQL may not be empty: nothing is in one of NULL. */
+const placeholders = (values: ReadonlyArray<unknown>): string => values.map(() => "?").join(", ") || "NULL"
 
 /** What a filter adds to the condition of a query. */
 const filterSql = ({ kinds, visibility }: EventStore.Filter): { readonly where: string; readonly params: Row } => ({

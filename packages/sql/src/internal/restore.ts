@@ -47,14 +47,15 @@ const restoreEntries = Effect.fnUntraced(function* (db: Database, part: EventSto
       [threadId, floor]
     )
   }
-  for (const { doneReason = null, floor, ordinal = null, runId, state = null, status, threadId = null } of part.runs ??
-    []) {
+  for (const { facts, runId, threadId = null, ...run } of part.runs ?? []) {
+    const { doneReason = null, floor, ordinal = null, state = null, status } = run
     yield* db.query(
       `INSERT INTO runs (run_id, thread, status, done_reason, state, ordinal, floor)
        VALUES (?, (SELECT id FROM threads WHERE thread_id = ?), ?, ?, ?, ?, ?)
        ON CONFLICT (run_id) DO UPDATE SET status = excluded.status, done_reason = excluded.done_reason,
-         state = excluded.state, ordinal = excluded.ordinal, floor = excluded.floor`,
-      [runId, threadId, status, doneReason, state, ordinal, floor]
+         state = excluded.state, ordinal = excluded.ordinal, floor = excluded.floor
+       WHERE (SELECT count(*) FROM events WHERE run = runs.id) <= ?`,
+      [runId, threadId, status, doneReason, state, ordinal, floor, facts]
     )
   }
   for (const { epoch, highWater, writer } of part.writers ?? []) {

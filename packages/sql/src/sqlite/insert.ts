@@ -14,6 +14,11 @@ interface Scope {
   sequence: number
 }
 
+/** A run, and its thread, if it has had a fact that is in one. */
+interface Run extends Scope {
+  thread: number | null
+}
+
 /**
  * What is known of the end of the ledger. It holds as long as nobody else has written and nothing was rolled back:
  * `version` is SQLite's data version, which changes when another connection commits.
@@ -22,7 +27,7 @@ interface Tail {
   readonly version: number
   position: number
   readonly threads: Map<string, Scope>
-  readonly runs: Map<string, Scope>
+  readonly runs: Map<string, Run>
   readonly names: Map<string, number>
 }
 
@@ -104,8 +109,8 @@ export const make = (sql: SqlClient.SqlClient, query: Database["query"]): Pick<D
     more: ReadonlyArray<unknown>
   ) {
     const [found] = yield* query(find, [text])
-    const [[id, sequence] = []] = found === undefined ? yield* query(insert, [text, ...more]) : [found]
-    return { id: Number(id), sequence: Number(sequence) }
+    const [[id, sequence, thread] = []] = found === undefined ? yield* query(insert, [text, ...more]) : [found]
+    return { id: Number(id), sequence: Number(sequence), thread: typeof thread === "number" ? thread : null }
   })
 
   const addThread = (known: Tail, threadId: string) =>
@@ -120,9 +125,9 @@ export const make = (sql: SqlClient.SqlClient, query: Database["query"]): Pick<D
   const addRun = (known: Tail, runId: string, thread: number | null) =>
     findOrInsert(
       runId,
-      `SELECT id, max(floor, coalesce((SELECT max(run_sequence) FROM events WHERE run = runs.id), 0))
+      `SELECT id, max(floor, coalesce((SELECT max(run_sequence) FROM events WHERE run = runs.id), 0)), thread
        FROM runs WHERE run_id = ?`,
-      "INSERT INTO runs (run_id, thread, status) VALUES (?, ?, 'created') RETURNING id, 0",
+      "INSERT INTO runs (run_id, thread, status) VALUES (?, ?, 'created') RETURNING id, 0, thread",
       [thread]
     ).pipe(Effect.tap((scope) => Effect.sync(() => known.runs.set(runId, scope))))
 
@@ -166,6 +171,10 @@ export const make = (sql: SqlClient.SqlClient, query: Database["query"]): Pick<D
         event.runId === undefined
           ? undefined
           : (end.runs.get(event.runId) ?? (yield* addRun(end, event.runId, thread?.id ?? null)))
+      if (run !== undefined && run.thread === null && thread !== undefined) {
+        run.thread = thread.id
+        yield* query("UPDATE runs SET thread = ? WHERE id = ?", [thread.id, run.id])
+      }
       if (
         place !== undefined &&
         (place.position <= end.position ||

@@ -94,6 +94,7 @@ export const unpack = (packed: ReadonlyArray<unknown>): ReadonlyArray<StagedEven
 
 const classes = {
   ValidationError: LedgerError.ValidationError,
+  SerializationError: LedgerError.SerializationError,
   IdempotencyConflict: LedgerError.IdempotencyConflict,
   ExpectedCursorConflict: LedgerError.ExpectedCursorConflict,
   Fenced: LedgerError.Fenced,

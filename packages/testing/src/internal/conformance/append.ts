@@ -280,14 +280,27 @@ export const append = [
   ),
   make(
     "append.refuses-fractions",
-    "An ordinal, a time or a schema version that is no integer MUST be refused: a ValidationError.",
+    "An ordinal, a time or a schema version that is negative or no integer MUST be refused: a ValidationError.",
     function* (open) {
       const store = yield* open
-      for (const bad of [0.5, Number.NaN, Infinity, 2 ** 53]) {
+      for (const bad of [-1, 0.5, Number.NaN, Infinity, 2 ** 53]) {
         for (const key of ["ordinal", "occurredAt", "schemaVersion"]) {
           const what = `an event with the ${key} ${bad}`
           yield* expectRefusal(what, store, store.append([event(1), event(2, { [key]: bad })]), "ValidationError")
         }
+      }
+    }
+  ),
+  make(
+    "append.refuses-broken-text",
+    "A payload or a state that is no JSON text, or has a lone surrogate, MUST be refused: a SerializationError. It could not be read again.",
+    function* (open) {
+      const store = yield* open
+      for (const text of ["", "{", "undefined", '{"a":1}}', '"\ud800"']) {
+        const what = `the text ${JSON.stringify(text)}`
+        yield* expectRefusal(what, store, store.append([event(1), event(2, { payload: text })]), "SerializationError")
+        const runs = [{ runId: "run-1", ordinal: 1, state: text }]
+        yield* expectRefusal(what, store, store.append([event(1)], { runs }), "SerializationError")
       }
     }
   )

@@ -77,6 +77,20 @@ export const erase = [
       yield* expect("status, facts, done reason and state", left, ["done", 3, undefined, undefined])
     }
   ),
+  make(
+    "erase.run-before-thread",
+    "A run MUST be one of the thread that the first of its facts in a thread is in, also when others came before.",
+    function* (open) {
+      const store = yield* open
+      yield* store.append([event(1, { threadId: undefined })])
+      yield* store.append([event(2, { threadId: undefined })])
+      yield* store.append([event(3)])
+      yield* store.append([event(4, { threadId: "thread-2" })])
+      yield* expect("the thread of the run", (yield* store.run("run-1")).threadId, "thread-1")
+      yield* expect("how many were erased", yield* store.erase({ threadId: "thread-1" }), 3)
+      yield* expect("the fact in another thread", (yield* store.get(eventId(4))).payload, { n: 4 })
+    }
+  ),
   make("erase.others", "Other threads and their runs MUST stay as they were.", function* (open) {
     const store = yield* open
     yield* written(store)

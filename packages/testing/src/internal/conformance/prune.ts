@@ -219,7 +219,7 @@ export const prune = [
   ),
   make(
     "prune.kept-then-pruned",
-    "A cursor below a floor MUST be CursorExpired as soon as more facts after it are pruned.",
+    "A cursor below a floor MUST be CursorExpired as soon as the floor rises.",
     function* (open) {
       const store = yield* open
       const before = yield* interleaved(store)
@@ -228,13 +228,15 @@ export const prune = [
       yield* expect("what follows the cursor", ids(facts), idsOf(4, 6, 7))
       yield* store.append([finish(8, { runId: "open" })])
       yield* expect("how many were pruned", yield* store.prune({ before }), 2)
+      const later = yield* appendLater(store, [event(9)])
+      yield* expect("how many were pruned later", yield* store.prune({ before: later }), 3)
       yield* expectFailure("the cursor", store.read({ scope: thread, after }), "CursorExpired")
-      yield* expect("what is left", yield* idsIn(store, thread), idsOf(6, 7, 8))
+      yield* expect("what is left", yield* idsIn(store, thread), idsOf(9))
     }
   ),
   make(
     "prune.thread",
-    "With a thread, the facts of that thread and of its runs MUST be pruned, and no others.",
+    "With a thread, the facts of that thread, and those of its runs that are in no thread, MUST be pruned, and no others.",
     function* (open) {
       const store = yield* open
       yield* store.append([

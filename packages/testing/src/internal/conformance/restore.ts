@@ -7,7 +7,9 @@ import {
   eventId,
   expect,
   expectContents,
+  expectFailure,
   expectRefusal,
+  finish,
   following,
   ids,
   idsOf,
@@ -190,6 +192,40 @@ export const restore = [
       yield* store.restore({ writers: [stale] })
       yield* expectRefusal("a writer of then", store, store.append([event(2)], { writers: [stale] }), "Fenced")
       yield* expect("the next claim", yield* store.claimWriter("w"), { writer: "w", epoch: 6, highWater: 90 })
+    }
+  ),
+  make(
+    "restore.run-goes-on",
+    "A run that has gone on since MUST stay as it is when a part is restored again.",
+    function* (open) {
+      const store = yield* open
+      yield* store.append([event(1)], { runs: [{ runId: "run-1", ordinal: 1, state: "1" }] })
+      const facts = yield* readAll(store, ledger)
+      const then = { facts, runs: [yield* store.run("run-1")] }
+      yield* store.append([finish(2)], { runs: [{ runId: "run-1", ordinal: 2, state: "2" }] })
+      const now = yield* store.run("run-1")
+      yield* store.restore(then)
+      yield* expect("the run", yield* store.run("run-1"), now)
+    }
+  ),
+  make(
+    "restore.refuses",
+    "Facts, ids and marks that no store can keep MUST be refused: a ValidationError.",
+    function* (open) {
+      const [store, other] = [yield* open, yield* open]
+      yield* other.append([event(1)])
+      const [fact] = yield* readAll(other, ledger)
+      const next = { ...fact, position: 2, threadSequence: 2, runSequence: 2 } as CanonicalEvent.CanonicalEvent
+      for (const bad of [
+        { facts: [{ ...next, eventId: "nope" }] },
+        { facts: [{ ...next, eventId: eventId(2), kind: "\0" }] },
+        { threads: [{ threadId: "\ud800", floor: 0 }] },
+        { runs: [{ runId: "\0", status: "done" as const, facts: 0, floor: 0 }] },
+        { writers: [{ writer: "w", epoch: 0.5, highWater: 0 }] }
+      ]) {
+        yield* expectFailure(`the part ${JSON.stringify(bad)}`, store.restore(bad), "ValidationError")
+      }
+      yield* expect("what is there", yield* readAll(store, ledger), [fact])
     }
   ),
   make("restore.followed", "What is restored MUST reach followers.", function* (open) {

@@ -27,8 +27,8 @@ interface Follower {
 const pick = <A>(members: ReadonlyArray<A>, n: number): A | undefined => members[n % Math.max(members.length, 1)]
 
 /** Whether a cursor still holds for a scope; without one, reading begins with what was kept. */
-const holds = (held: State.Held | undefined, scope: Cursor.ReadScope): boolean =>
-  held === undefined || (State.keyOf(held.scope) === State.keyOf(scope) && !held.expired)
+const holds = (state: State.State, held: State.Held | undefined, scope: Cursor.ReadScope): boolean =>
+  held === undefined || (State.keyOf(held.scope) === State.keyOf(scope) && !State.isExpired(state, held))
 
 /** Opens a handle that can be closed and opened again. */
 const reopenable = Effect.fnUntraced(function* (open: Open) {
@@ -55,7 +55,7 @@ export const play = Effect.fnUntraced(function* (open: Open, commands: ReadonlyA
   const handles = [yield* reopenable(open), yield* reopenable(open)] as const
 
   const hold = (scope: Cursor.ReadScope, cursor: Cursor.Cursor, sequence: number): State.Held => {
-    const held = { scope, cursor, sequence, expired: false }
+    const held = { scope, cursor, sequence, floor: State.floorOf(state, scope) }
     state.cursors.push(held)
     return held
   }
@@ -106,7 +106,7 @@ export const play = Effect.fnUntraced(function* (open: Open, commands: ReadonlyA
     const filter = filterOf(command.filter ?? {})
     const held = command.after === undefined ? undefined : heldFor(scope, command.after)
     const reading = store.read({ scope, after: held?.cursor, limit, reverse, filter })
-    if (!holds(held, scope)) {
+    if (!holds(state, held, scope)) {
       yield* expectFailure("a cursor that does not hold", reading, "CursorExpired")
       return
     }
@@ -145,7 +145,7 @@ export const play = Effect.fnUntraced(function* (open: Open, commands: ReadonlyA
     const held = typeof command.from === "number" ? heldFor(scope, command.from) : undefined
     const from = typeof command.from === "number" ? (held?.cursor ?? "start") : command.from
     const follower = yield* following(watcher, { scope, from, filter })
-    if (!holds(held, scope)) {
+    if (!holds(state, held, scope)) {
       yield* expectFailure("following from a cursor that does not hold", follower.next, "CursorExpired")
       return
     }
@@ -177,7 +177,7 @@ export const play = Effect.fnUntraced(function* (open: Open, commands: ReadonlyA
     }
     const { next, held } = follower
     const came = State.factsOf(state, held.scope).filter(({ sequence }) => sequence > held.sequence)
-    if (came.length > 0 && held.expired) {
+    if (came.length > 0 && State.isExpired(state, held)) {
       followers.splice(index, 1)
       yield* expectFailure("a follower that missed what was pruned", next, "CursorExpired")
       return

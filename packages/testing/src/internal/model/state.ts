@@ -15,12 +15,12 @@ interface Run {
   readonly state?: string
 }
 
-/** A cursor that a store gave: the sequence it stands after, and whether facts after it were pruned since. */
+/** A cursor that a store gave: the sequence it stands after, and the floor of its scope at that time. */
 export interface Held {
   readonly scope: Cursor.ReadScope
   readonly cursor: Cursor.Cursor
   readonly sequence: number
-  expired: boolean
+  readonly floor: number
 }
 
 /** What an append should come to: an error, or the events that are new. */
@@ -87,6 +87,12 @@ export const empty = (): State => ({
 export const endOf = (state: State, scope: Cursor.ReadScope): number => state.ends.get(keyOf(scope)) ?? 0
 
 export const floorOf = (state: State, scope: Cursor.ReadScope): number => state.floors.get(keyOf(scope)) ?? 0
+
+/** Whether the floor has risen over a cursor, or has risen at all since one below it was given. */
+export const isExpired = (state: State, { floor, scope, sequence }: Held): boolean => {
+  const now = floorOf(state, scope)
+  return sequence < now && floor !== now
+}
 
 /** The facts of a scope that match a filter, with their sequences. */
 export const factsOf = (state: State, scope: Cursor.ReadScope, filter: EventStore.Filter = {}) =>
@@ -158,7 +164,7 @@ export const commit = (
     const before = state.runs.get(runId) ?? { threadId, status: "created" }
     const status = statuses[event.kind]
     const changed = status === undefined ? {} : { status, doneReason: status === "done" ? "natural" : undefined }
-    state.runs.set(runId, { ...before, ...changed })
+    state.runs.set(runId, { ...before, threadId: before.threadId ?? threadId, ...changed })
   }
   state.ends.set(keyOf({ _tag: "Ledger" }), place.position)
   state.facts = [...state.facts, fact]
@@ -187,9 +193,9 @@ export const claim = (state: State, writer: string): EventStore.Writer => {
   return claimed
 }
 
-/** Whether a fact is one of a thread or of its runs. */
-const belongs = (state: State, fact: Fact, threadId: string): boolean =>
-  fact.threadId === threadId || (fact.runId !== undefined && state.runs.get(fact.runId)?.threadId === threadId)
+/** Whether a fact is one of a thread, or is in no thread and of one of its runs. */
+const belongs = (state: State, { runId, ...fact }: Fact, threadId: string): boolean =>
+  (fact.threadId ?? (runId === undefined ? undefined : state.runs.get(runId)?.threadId)) === threadId
 
 export const prune = (state: State, before: number, threadId: string | undefined): number => {
   const young = state.facts.findIndex(({ recordedAt }) => recordedAt >= before)
@@ -207,9 +213,6 @@ export const prune = (state: State, before: number, threadId: string | undefined
     ]
     for (const scope of scopes) {
       state.floors.set(keyOf(scope), Math.max(floorOf(state, scope), sequenceIn(scope, fact) ?? 0))
-    }
-    for (const held of state.cursors) {
-      held.expired ||= (sequenceIn(held.scope, fact) ?? 0) > held.sequence
     }
   }
   state.facts = state.facts.filter((fact) => !gone.includes(fact))
