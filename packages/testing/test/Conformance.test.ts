@@ -1,11 +1,13 @@
 import { describe, it } from "@effect/vitest"
-import { Conformance } from "@runledger/testing"
-import { stores } from "./stores.ts"
+import { MemoryEventStore } from "@runledger/core"
+import { Conformance, Model, TestLedger } from "@runledger/testing"
 
-for (const [name, fresh] of Object.entries(stores)) {
-  describe(name, () => {
-    for (const check of Conformance.checks) {
-      it.effect(check.id, () => check.run(fresh))
-    }
-  })
-}
+const fresh = TestLedger.shared(MemoryEventStore.layer)
+
+describe("the store in memory", () => {
+  for (const check of Conformance.checks) {
+    it.effect(check.id, () => check.run(fresh))
+  }
+
+  it.effect("does what the model does", () => Model.check(fresh, { runs: 200, seed: "memory" }))
+})

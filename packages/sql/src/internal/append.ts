@@ -1,7 +1,7 @@
 /**
  * How a batch is committed, with all that belongs to it: one transaction.
  */
-import { Cursor, EventStore, type StagedEvent } from "@runledger/core"
+import { type CanonicalEvent, Cursor, EventStore, type StagedEvent } from "@runledger/core"
 import { Effect, Result } from "effect"
 import type { SqlError } from "effect/sql"
 import type { Database } from "./database.ts"
@@ -47,28 +47,29 @@ export const claimWriter = (db: Database, writer: string) =>
 
 /** The events of a batch that the ledger does not have. */
 const unknownOf = Effect.fnUntraced(function* (db: Database, batch: Batch) {
-  const known = new Map<string, StagedEvent.StagedEvent | "in the ledger">()
+  const known = new Map<string, CanonicalEvent.CanonicalEvent>()
   for (let at = 0; at < batch.length; at += lookupLimit) {
-    const part = new Map(batch.slice(at, at + lookupLimit).map((event) => [event.eventId, event]))
-    for (const fact of yield* Read.byIds(db, [...part.keys()])) {
-      const event = part.get(fact.eventId)
-      if (event !== undefined && !EventStore.says(event, fact)) {
-        return yield* EventStore.idempotencyConflict(event.eventId)
-      }
-      known.set(fact.eventId, "in the ledger")
+    const ids = batch.slice(at, at + lookupLimit).map(({ eventId }) => eventId)
+    for (const fact of yield* Read.byIds(db, ids)) {
+      known.set(fact.eventId, fact)
     }
   }
-  const news: Array<StagedEvent.StagedEvent> = []
+  const news = new Map<string, StagedEvent.StagedEvent>()
   for (const event of batch) {
-    const before = known.get(event.eventId)
-    if (before === undefined) {
-      known.set(event.eventId, event)
-      news.push(event)
-    } else if (before !== "in the ledger" && !EventStore.repeats(event, before)) {
-      return yield* EventStore.idempotencyConflict(event.eventId)
+    const { eventId } = event
+    const fact = known.get(eventId)
+    const before = news.get(eventId)
+    if (
+      (fact !== undefined && !EventStore.says(event, fact)) ||
+      (before !== undefined && !EventStore.repeats(event, before))
+    ) {
+      return yield* EventStore.idempotencyConflict(eventId)
+    }
+    if (fact === undefined && before === undefined) {
+      news.set(eventId, event)
     }
   }
-  return news
+  return [...news.values()]
 })
 
 const expect = Effect.fnUntraced(function* (db: Database, all: ReadonlyArray<EventStore.Expected>) {

@@ -4,13 +4,34 @@
  * `--only PREFIX` runs the checks whose id begins so; `--json` lists the checks and runs none; `--broken`
  * runs them on the stores that are broken on purpose, and tells which checks catch each.
  */
-import { BrokenStores, Conformance } from "@runledger/testing"
+import { MemoryEventStore } from "@runledger/core"
+import * as PostgresLedger from "@runledger/sql/postgres"
+import * as SqliteLedger from "@runledger/sql/sqlite"
+import { BrokenStores, Conformance, TestLedger } from "@runledger/testing"
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
-import { stores } from "./stores.ts"
+import { createDatabase, dropDatabase, startServer } from "./postgres.ts"
 
 const { values } = parseArgs({
   options: { json: { type: "boolean" }, broken: { type: "boolean" }, only: { type: "string" } }
+})
+
+const inDatabase = (server: string): TestLedger.Fresh =>
+  Effect.acquireRelease(
+    Effect.promise(() => createDatabase(server)),
+    (url) => Effect.promise(() => dropDatabase(server, url))
+  ).pipe(Effect.map((url) => ({ open: PostgresLedger.layer({ url }) })))
+
+const stores = Effect.gen(function* () {
+  const server = yield* Effect.acquireRelease(
+    Effect.promise(() => startServer()),
+    ({ stop }) => Effect.promise(() => stop())
+  )
+  return {
+    memory: TestLedger.shared(MemoryEventStore.layer),
+    SQLite: TestLedger.inFile((path) => SqliteLedger.layer({ path })),
+    [server.version]: inDatabase(server.url)
+  }
 })
 
 const checks = Conformance.checks.filter(({ id }) => id.startsWith(values.only ?? ""))
@@ -37,7 +58,7 @@ const main = Effect.gen(function* () {
     }
     return undefined
   }
-  for (const [name, fresh] of Object.entries(stores)) {
+  for (const [name, fresh] of Object.entries(yield* stores)) {
     const { failed, passed } = yield* Conformance.run(fresh, { checks })
     yield* print(`${name}: ${passed.length} passed, ${failed.length} failed`)
     for (const { check, failure } of failed) {
@@ -48,4 +69,4 @@ const main = Effect.gen(function* () {
   return undefined
 })
 
-await Effect.runPromise(main)
+await Effect.runPromise(Effect.scoped(main))
