@@ -30,7 +30,7 @@ const stores = Effect.gen(function* () {
   return {
     memory: TestLedger.shared(MemoryEventStore.layer),
     SQLite: TestLedger.inFile((path) => SqliteLedger.layer({ path })),
-    [server.version]: inDatabase(server.url)
+    Postgres: inDatabase(server.url)
   }
 })
 
