@@ -1,7 +1,7 @@
 /**
  * `runledger export`: facts as JSON Lines.
  */
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import * as Ledger from "./Ledger.ts"
 import * as Scope from "./Scope.ts"
 
@@ -9,10 +9,7 @@ const flags = {
   ledger: Ledger.flag,
   run: Scope.run,
   thread: Scope.thread,
-  all: Flag.Boolean("all").pipe(
-    Flag.withDescription("All facts of the ledger, in the order of commits"),
-    Flag.withDefault(false)
-  )
+  all: Scope.all
 }
 
 export const command = Command.make("export", flags, (options) =>

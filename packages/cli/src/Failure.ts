@@ -5,7 +5,7 @@ import { Schema } from "effect"
 
 /** The exit statuses; 130 and 143 are those of SIGINT and SIGTERM. */
 export const status = {
-  /** `verify` found faults, or nothing matched. */
+  /** `verify` found faults, nothing matched, or a cursor no longer holds. */
   found: 1,
   /** Some lines of the input were refused; the others are recorded. */
   refused: 2,
@@ -24,6 +24,9 @@ export class Failure extends Schema.TaggedError<Failure>()("Failure", {
 /** What is wrong with the ledger, as the end of a command. */
 export const ledger = (error: { readonly message: string }): Failure =>
   new Failure({ status: status.ledger, message: error.message })
+
+/** What is wrong with the call, as the end of a command. */
+export const usage = (message: string): Failure => new Failure({ status: status.usage, message })
 
 let lastCommit: Failure | undefined
 

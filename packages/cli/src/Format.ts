@@ -48,6 +48,12 @@ export const count = (value: number): string => value.toLocaleString("en-US")
 /** `1 fact`, `2,000 facts`. */
 export const counted = (value: number, noun: string): string => `${count(value)} ${noun}${value === 1 ? "" : "s"}`
 
+/** A size, given in bytes: `4.1 kB`, `12.3 MB`. */
+export const bytes = (value: number): string => {
+  const [size, unit] = value < 1e6 ? [value / 1e3, "kB"] : value < 1e9 ? [value / 1e6, "MB"] : [value / 1e9, "GB"]
+  return `${size.toFixed(1)} ${unit}`
+}
+
 /** A duration, given in milliseconds: `340 ms`, `2.3 s`, `1 min 5 s`, `2 h 10 min`. */
 export const duration = (ms: number): string => {
   if (ms < 1000) {
@@ -73,3 +79,6 @@ const lastDate = 8.64e15
 
 /** The day in UTC, `YYYY-MM-DD`, of milliseconds since the epoch. */
 export const day = (ms: number): string => new Date(Math.min(ms, lastDate)).toISOString().replace(/T.*/, "")
+
+/** A text without what follows the scheme of a Postgres URL: there is a password in it, and nothing says where it ends. */
+export const withoutUrls = (text: string): string => text.replace(/(postgres(?:ql)?:\/\/).*/gis, "$1…")

@@ -3,6 +3,7 @@
  */
 import { Effect, Schema } from "effect"
 import * as Failure from "./Failure.ts"
+import * as Format from "./Format.ts"
 
 /** Whoever read standard output has gone, as `head` does when it has enough. */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {}) {}
@@ -55,6 +56,15 @@ export const progressEnds = Effect.sync(() => {
     process.stderr.write("\r\u001b[K")
   }
 })
+
+/** Shows on a terminal that work of which nothing is heard goes on, and for how long it has. */
+export const progressDuring = <A, E, R>(what: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    const began = Date.now()
+    const show = progress(() => `${what}, ${Format.duration(Date.now() - began)}`)
+    const shows = Effect.forever(Effect.andThen(show, Effect.sleep(progressMillis)))
+    return Effect.ensuring(Effect.raceFirst(work, shows), progressEnds)
+  })
 
 /** Writes a line to standard error. */
 export const notice = (text: string): Effect.Effect<void> => Effect.sync(() => void process.stderr.write(`${text}\n`))

@@ -45,8 +45,6 @@ const flags = {
   run: Flags.text("run").pipe(Flag.withDescription("With --thread: the run that every line belongs to"), Flag.optional)
 }
 
-const usage = (message: string): Failure.Failure => new Failure.Failure({ status: Failure.status.usage, message })
-
 /** The run that takes every line, if one is named. */
 const runOf = (
   thread: Option.Option<string>,
@@ -57,9 +55,9 @@ const runOf = (
     return Result.succeed(undefined)
   }
   return Option.isNone(thread) || Option.isNone(run)
-    ? Result.fail(usage("--thread and --run go together"))
+    ? Result.fail(Failure.usage("--thread and --run go together"))
     : Result.mapError(RunContext.make({ threadId: thread.value, runId: run.value, origin }), ({ message }) =>
-        usage(message)
+        Failure.usage(message)
       )
 }
 
@@ -73,7 +71,7 @@ const inputsOf = Effect.fnUntraced(function* (files: ReadonlyArray<string>) {
   const fs = yield* FileSystem.FileSystem
   const stdio = yield* Stdio.Stdio
   const unreadable = (name: string) => (error: { readonly message: string }) =>
-    usage(`cannot read ${Format.inline(name)}: ${error.message}`)
+    Failure.usage(`cannot read ${Format.inline(name)}: ${error.message}`)
   if (files.length === 0) {
     if (process.stdin.isTTY) {
       yield* Output.notice("reading events from the terminal, a JSON object a line; end with Ctrl-D")
@@ -84,13 +82,13 @@ const inputsOf = Effect.fnUntraced(function* (files: ReadonlyArray<string>) {
     Effect.gen(function* () {
       const { type } = yield* fs.stat(file)
       if (type === "Directory") {
-        return yield* usage(`cannot read ${Format.inline(file)}: it is a directory`)
+        return yield* Failure.usage(`cannot read ${Format.inline(file)}: it is a directory`)
       }
       return { name: `${Format.inline(file)} `, bytes: Stream.mapError(fs.stream(file), unreadable(file)) }
     }).pipe(
       Effect.catchTag("PlatformError", (error) =>
         Effect.fail(
-          usage(
+          Failure.usage(
             error.reason._tag === "NotFound"
               ? `cannot read ${Format.inline(file)}: no such file`
               : `cannot read ${Format.inline(file)}: ${error.message}`
@@ -192,7 +190,7 @@ export const command = Command.make("record", flags, (options) =>
     const origin = Option.getOrElse(options.origin, () => options.format)
     const run = yield* Effect.fromResult(runOf(options.thread, options.run, origin))
     const durability = yield* Option.match(options.durability, {
-      onNone: () => Effect.mapError(Durability.config, () => usage(badDurability)),
+      onNone: () => Effect.mapError(Durability.config, () => Failure.usage(badDurability)),
       onSome: Effect.succeed
     })
     const inputs = yield* inputsOf(options.files)
@@ -205,7 +203,7 @@ export const command = Command.make("record", flags, (options) =>
       )
     )
     yield* Output.notice(
-      `${Format.counted(lines, "line")} read, ${Format.counted(count.facts, "fact")} kept (${durability}) in ${Format.inline(options.ledger)}`
+      `${Format.counted(lines, "line")} read, ${Format.counted(count.facts, "fact")} kept (${durability}) in ${Ledger.name(options.ledger)}`
     )
     if (refused > 0) {
       return yield* new Failure.Failure({

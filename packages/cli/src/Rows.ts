@@ -369,12 +369,18 @@ const compactionRow = (fact: CanonicalEvent.CanonicalEvent): Row | undefined => 
 }
 
 /**
- * The rows that a fact brings: the paragraph that it ends, if it does, and its own. A fact of an unknown kind, or with a
- * payload that its kind does not have, is shown as it is.
+ * The rows that a fact brings: the paragraph that it ends, if it does, and its own. A fact of an unknown kind or of a
+ * newer version, or with a payload that its kind does not have, is shown as it is.
  */
 export const rows = (fact: CanonicalEvent.CanonicalEvent, run: Run): ReadonlyArray<Row> => {
   const { kind, occurredAt: at, payload } = fact
-  const known = CanonicalEvent.isKnownKind(kind) && Result.isSuccess(CanonicalEvent.decodePayload(kind, payload))
+  if (fact.erased === true) {
+    return [...closed(run), aside("erased", inline(kind))]
+  }
+  const known =
+    CanonicalEvent.isKnownKind(kind) &&
+    CanonicalEvent.isKind(kind)(fact) &&
+    Result.isSuccess(CanonicalEvent.decodePayload(fact))
   if (known && isEvent(payload)) {
     const ended = goesOn.has(payload._tag) ? [] : closed(run)
     return [...ended, ...eventRows(payload, kind, run, at)]

@@ -2,7 +2,7 @@
  * `runledger runs`: the runs of a ledger.
  */
 import { EventStore } from "@runledger/core"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Failure from "./Failure.ts"
 import * as Format from "./Format.ts"
@@ -19,13 +19,17 @@ const flags = {
 
 const header = ["RUN", "THREAD", "STATUS", "FACTS", "STARTED (UTC)", "LASTED"]
 
+const times = ({ floor, startedAt, updatedAt }: EventStore.RunEntry): ReadonlyArray<string> =>
+  startedAt === undefined || updatedAt === undefined
+    ? [floor > 0 ? "pruned" : "", ""]
+    : [`${Format.day(startedAt)} ${Format.timeOfDay(startedAt)}`, Format.duration(updatedAt - startedAt)]
+
 const row = (run: EventStore.RunEntry): ReadonlyArray<string> => [
   Format.inline(run.runId, 60),
   Format.inline(run.threadId ?? "", 60),
   Format.inline(run.doneReason === undefined ? run.status : `${run.status}: ${run.doneReason}`, 40),
   Format.count(run.facts),
-  `${Format.day(run.startedAt)} ${Format.timeOfDay(run.startedAt)}`,
-  Format.duration(run.updatedAt - run.startedAt)
+  ...times(run)
 ]
 
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
@@ -43,11 +47,23 @@ const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string
 export const command = Command.make("runs", flags, (options) =>
   Effect.gen(function* () {
     const store = yield* EventStore.EventStore
-    const runs = yield* Effect.mapError(store.runs, Failure.ledger)
-    if (runs.length === 0) {
-      return yield* Output.notice(`${Format.inline(options.ledger)} holds no runs`)
+    const rows: Array<ReadonlyArray<string>> = []
+    let runs = 0
+    yield* Stream.runForEachArray(Stream.mapError(store.runs(), Failure.ledger), (page) => {
+      runs += page.length
+      if (options.json) {
+        return Output.lines(page.map((run) => JSON.stringify(run)))
+      }
+      // A table needs all of its rows for the widths.
+      for (const run of page) {
+        rows.push(row(run))
+      }
+      return Effect.void
+    })
+    if (runs === 0) {
+      return yield* Output.notice(`${Ledger.name(options.ledger)} holds no runs`)
     }
-    yield* Output.lines(options.json ? runs.map((run) => JSON.stringify(run)) : table([header, ...runs.map(row)]))
+    yield* Output.lines(options.json ? [] : table([header, ...rows]))
   }).pipe(Effect.provide(Ledger.forReading(options.ledger)))
 ).pipe(
   Command.withDescription("List the runs of a ledger, in the order in which they first appeared"),

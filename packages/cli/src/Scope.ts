@@ -1,7 +1,7 @@
 /**
  * The part of a ledger that a command reads.
  */
-import { Cursor } from "@runledger/core"
+import { Cursor, EventStore } from "@runledger/core"
 import { Effect, Option, Stream } from "effect"
 import { Flag } from "effect/cli"
 import * as Failure from "./Failure.ts"
@@ -18,6 +18,11 @@ export const thread = Flags.text("thread").pipe(
   Flag.optional
 )
 
+export const all = Flag.Boolean("all").pipe(
+  Flag.withDescription("All facts of the ledger, in the order of commits"),
+  Flag.withDefault(false)
+)
+
 interface Named {
   readonly run: Option.Option<string>
   readonly thread: Option.Option<string>
@@ -25,7 +30,7 @@ interface Named {
 }
 
 /** The one scope that the flags name. */
-const of = (options: Named): Effect.Effect<Cursor.ReadScope, Failure.Failure> => {
+export const of = (options: Named): Effect.Effect<Cursor.ReadScope, Failure.Failure> => {
   const named: ReadonlyArray<Cursor.ReadScope> = [
     ...Option.toArray(Option.map(options.run, (runId) => ({ _tag: "Run" as const, runId }))),
     ...Option.toArray(Option.map(options.thread, (threadId) => ({ _tag: "Thread" as const, threadId }))),
@@ -34,12 +39,7 @@ const of = (options: Named): Effect.Effect<Cursor.ReadScope, Failure.Failure> =>
   const [scope] = named
   return scope !== undefined && named.length === 1
     ? Effect.succeed(scope)
-    : Effect.fail(
-        new Failure.Failure({
-          status: Failure.status.usage,
-          message: `name one of --run and --thread${options.all === undefined ? "" : ", or --all"}`
-        })
-      )
+    : Effect.fail(Failure.usage(`name one of --run and --thread${options.all === undefined ? "" : ", or --all"}`))
 }
 
 /** The end of a command that found nothing in its scope. */
@@ -48,16 +48,17 @@ const nothing = (scope: Cursor.ReadScope, ledger: string): Failure.Failure =>
     status: Failure.status.found,
     message:
       scope._tag === "Ledger"
-        ? `${Format.inline(ledger)} holds no facts`
-        : `${Format.inline(ledger)} holds no facts of ${scope._tag === "Run" ? `run ${Format.inline(scope.runId)}` : `thread ${Format.inline(scope.threadId)}`}`
+        ? `${Ledger.name(ledger)} holds no facts`
+        : `${Ledger.name(ledger)} holds no facts of ${scope._tag === "Run" ? `run ${Format.inline(scope.runId)}` : `thread ${Format.inline(scope.threadId)}`}`
   })
 
 /** Prints the facts of the scope that the flags name, each as `push` has it, and at last what `end` gives. */
 export const print = (options: Named & { readonly ledger: string }, { end, push }: Timeline) =>
   Effect.flatMap(of(options), (scope) =>
     Effect.gen(function* () {
+      const store = yield* EventStore.EventStore
       let facts = 0
-      yield* Stream.runForEachArray(Ledger.facts(scope), (page) => {
+      yield* Stream.runForEachArray(Ledger.facts(store, scope), (page) => {
         facts += page.length
         return Output.lines(page.flatMap(push))
       })

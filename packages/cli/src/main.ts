@@ -7,11 +7,14 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Layer, Logger } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
+import * as Copy from "./Copy.ts"
 import * as Export from "./Export.ts"
 import * as Failure from "./Failure.ts"
+import * as Follow from "./Follow.ts"
 import * as Format from "./Format.ts"
 import * as Output from "./Output.ts"
 import * as Record from "./Record.ts"
+import * as Retention from "./Retention.ts"
 import * as Runs from "./Runs.ts"
 import * as Show from "./Show.ts"
 import * as Verify from "./Verify.ts"
@@ -23,7 +26,17 @@ const runledger = Command.make("runledger").pipe(
     { command: "runledger runs", description: "See which runs it holds" },
     { command: "runledger show --run run-1", description: "See what happened in one" }
   ]),
-  Command.withSubcommands([Record.command, Runs.command, Show.command, Export.command, Verify.command])
+  Command.withSubcommands([
+    Record.command,
+    Runs.command,
+    Show.command,
+    Follow.command,
+    Export.command,
+    Verify.command,
+    Copy.command,
+    Retention.prune,
+    Retention.erase
+  ])
 )
 
 /** Wrong calls are answered with a line each; help is for those who ask for it. */
@@ -32,7 +45,7 @@ const presenter = CliOutput.layerPresenter({
     event._tag === "InvalidInvocation"
       ? Output.notice(
           [
-            ...event.errors.map((error) => `runledger: ${Format.sentence(error.message)}`),
+            ...event.errors.map((error) => `runledger: ${Format.withoutUrls(Format.sentence(error.message))}`),
             `see: ${event.commandPath.join(" ")} --help`
           ].join("\n")
         )
@@ -44,6 +57,9 @@ process.once("SIGTERM", () => {
   signalled = 143
 })
 
+const say = (message: string): void =>
+  void process.stderr.write(`runledger: ${Format.inline(Format.withoutUrls(message), 1000)}\n`)
+
 /** The status to exit with, after its one line was said. */
 const finish = (cause: Cause.Cause<unknown>): number => {
   const error = Failure.ofLastCommit() ?? Cause.squash(cause)
@@ -54,13 +70,13 @@ const finish = (cause: Cause.Cause<unknown>): number => {
     return 0
   }
   if (error instanceof Failure.Failure) {
-    process.stderr.write(`runledger: ${Format.inline(error.message, 1000)}\n`)
+    say(error.message)
     return error.status
   }
   if (typeof error === "object" && error !== null && "_tag" in error && error._tag === "ShowHelp") {
     return Failure.status.usage
   }
-  process.stderr.write(`runledger: ${Format.inline(error instanceof Error ? error.message : String(error), 1000)}\n`)
+  say(error instanceof Error ? error.message : String(error))
   return Failure.status.ledger
 }
 

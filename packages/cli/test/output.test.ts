@@ -82,6 +82,7 @@ describe.concurrent("runs", () => {
     assert.deepStrictEqual(Object.keys(entry).toSorted(), [
       "doneReason",
       "facts",
+      "floor",
       "runId",
       "startedAt",
       "status",

@@ -63,6 +63,7 @@ export const start = (command: string, args: ReadonlyArray<string>, options: Spa
   })
 
   return {
+    pid: child.pid,
     ended,
     kill: (signal: NodeJS.Signals) => child.kill(signal),
     write: (input: string | Uint8Array) => child.stdin?.write(input),
@@ -125,13 +126,18 @@ export const texts = (count: number): string =>
 
 /** All facts of the ledger of a folder, in the order of commits. */
 export const facts = (cwd: string): Promise<ReadonlyArray<CanonicalEvent.CanonicalEvent>> =>
-  Effect.runPromise(
-    Effect.flatMap(EventStore.EventStore, (store) =>
-      store.read({ scope: Cursor.ledger, limit: Number.MAX_SAFE_INTEGER })
-    ).pipe(
-      Effect.map(({ facts }) => facts),
-      Effect.provide(SqliteLedger.layerInThread({ path: join(cwd, "runledger.db"), readOnly: true }))
-    )
+  Effect.gen(function* () {
+    const store = yield* EventStore.EventStore
+    const facts: Array<CanonicalEvent.CanonicalEvent> = []
+    let page: EventStore.EventPage | undefined
+    do {
+      page = yield* store.read({ scope: Cursor.ledger, after: page?.next, limit: 10_000 })
+      facts.push(...page.facts)
+    } while (page.hasMore)
+    return facts
+  }).pipe(
+    Effect.provide(SqliteLedger.layerInThread({ path: join(cwd, "runledger.db"), readOnly: true })),
+    Effect.runPromise
   )
 
 /** What the facts of a folder's ledger say, one by one. */

@@ -2,9 +2,10 @@
  * How events get into the tables of PostgreSQL: a few statements with arrays, whatever their number.
  *
  * Whoever appends takes locks in one order: threads by their ids, then runs by theirs, then new names, then the events.
- * So nobody waits for somebody who waits for them, and as the counters of threads and runs are locked until the commit,
+ * So nobody waits for somebody who waits for them. The counters of threads and runs stay locked until the commit, so
  * sequences and, within a scope, positions have the order of commits.
  */
+import type { PgTypes } from "@effect/sql-pg"
 import { EventStore, type LedgerError, type StagedEvent } from "@runledger/core"
 import { Clock, Effect } from "effect"
 import type { SqlError } from "effect/sql"
@@ -21,18 +22,15 @@ interface Scope {
   sequence: number
 }
 
-/** The scopes and names of a batch. */
-interface Known {
-  readonly threads: ReadonlyMap<string, Scope>
-  readonly runs: ReadonlyMap<string, Scope>
-  readonly names: Map<string, number>
-}
-
 /**
- * Locks the counters of threads, new ones included, and raises them; surrogates of new ones are drawn in the order in
- * which they appear, before the rows are sorted. Finds the surrogates of names on the way.
+ * Locks the counters of threads and then of runs, new ones included, and raises them; finds the surrogates of names on
+ * the way. The surrogates of what is new are drawn in the order in which it appears, before the rows are sorted. As the
+ * runs are sorted when they have been joined to all threads, these come first.
+ *
+ * No fact makes a run `created`, so this stands for a status that stays as it is.
  */
-const raiseThreads = `WITH raised AS (
+const raiseScopes = `WITH
+raised_threads AS (
   INSERT INTO threads (id, thread_id, sequence)
   SELECT id, thread_id, facts
   FROM (
@@ -41,133 +39,226 @@ const raiseThreads = `WITH raised AS (
   ORDER BY thread_id COLLATE "C"
   ON CONFLICT (thread_id) DO UPDATE SET sequence = greatest(threads.sequence, threads.floor) + excluded.sequence
   RETURNING id, thread_id, sequence
+),
+raised_runs AS (
+  INSERT INTO runs (id, run_id, thread, sequence, status, done_reason)
+  SELECT numbered.id, run_id, raised_threads.id, facts, status, done_reason
+  FROM (
+    SELECT nextval('runs_id_seq') AS id, run_id, thread_id, facts, status, done_reason
+    FROM unnest($3, $4, $5, $6, $7) AS given (run_id, thread_id, facts, status, done_reason)
+  ) AS numbered
+  LEFT JOIN raised_threads USING (thread_id)
+  ORDER BY run_id COLLATE "C"
+  ON CONFLICT (run_id) DO UPDATE SET
+    sequence = greatest(runs.sequence, runs.floor) + excluded.sequence,
+    thread = coalesce(runs.thread, excluded.thread),
+    status = CASE excluded.status WHEN 'created' THEN runs.status ELSE excluded.status END,
+    done_reason = CASE excluded.status WHEN 'created' THEN runs.done_reason ELSE excluded.done_reason END
+  RETURNING id, run_id, sequence
 )
-SELECT TRUE, id, thread_id, sequence FROM raised
-UNION ALL SELECT FALSE, id, name, 0 FROM names WHERE name = ANY ($3)`
+SELECT 'thread', id, thread_id, sequence FROM raised_threads
+UNION ALL SELECT 'run', id, run_id, sequence FROM raised_runs
+UNION ALL SELECT 'name', id, name, 0 FROM names WHERE name = ANY ($8)`
 
-/** The same for runs, with their status. No fact makes a run `created`, so this stands for one that stays as it is. */
-const raiseRuns = `INSERT INTO runs (id, run_id, thread, sequence, status, done_reason)
-SELECT id, run_id, thread, facts, status, done_reason
-FROM (
-  SELECT nextval('runs_id_seq') AS id, run_id, thread, facts, status, done_reason
-  FROM unnest($1, $2, $3, $4, $5) AS given (run_id, thread, facts, status, done_reason)
-) AS numbered
-ORDER BY run_id COLLATE "C"
-ON CONFLICT (run_id) DO UPDATE SET
-  sequence = greatest(runs.sequence, runs.floor) + excluded.sequence,
-  status = CASE excluded.status WHEN 'created' THEN runs.status ELSE excluded.status END,
-  done_reason = CASE excluded.status WHEN 'created' THEN runs.done_reason ELSE excluded.done_reason END
-RETURNING id, run_id, sequence`
-
-/** Somebody may have added the same name since it was not found: the update makes it a row of the result. */
+/** Somebody may have added a name since it was not found: the update makes that row part of the result. */
 const addNames = `INSERT INTO names (name) SELECT name FROM unnest($1) AS given (name) ORDER BY name COLLATE "C"
 ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id, name`
 
-/** The columns that an insert writes, each from an array. */
-const columns = [
-  "position",
-  "event_id",
-  "thread",
-  "thread_sequence",
-  "run",
-  "run_sequence",
-  "kind",
-  "flags",
-  "ordinal",
-  "occurred_at",
-  "recorded_after",
-  "origin",
-  "correlation",
-  "causation",
-  "schema_version",
-  "payload"
-]
+/** A row of the events; without a position it gets the next one. */
+interface Row {
+  readonly event: StagedEvent.StagedEvent
+  readonly position: number | null
+  readonly thread: number | null
+  readonly threadSequence: number | null
+  readonly run: number | null
+  readonly runSequence: number | null
+  readonly kind: number | null
+  readonly flags: number
+  readonly recordedAt: number
+  readonly origin: number | null
+  readonly correlation: number | null
+}
+
+/** The columns that an insert writes, and the array of each. */
+const columns: Readonly<Record<string, (rows: ReadonlyArray<Row>) => PgTypes.Parameter>> = {
+  position: (rows) => integers(rows.map(({ position }) => position)),
+  event_id: (rows) => uuids(rows.map(({ event }) => event.eventId)),
+  thread: (rows) => integers(rows.map(({ thread }) => thread)),
+  thread_sequence: (rows) => integers(rows.map(({ threadSequence }) => threadSequence)),
+  run: (rows) => integers(rows.map(({ run }) => run)),
+  run_sequence: (rows) => integers(rows.map(({ runSequence }) => runSequence)),
+  kind: (rows) => integers(rows.map(({ kind }) => kind)),
+  flags: (rows) => integers(rows.map(({ flags }) => flags)),
+  ordinal: (rows) => integers(rows.map(({ event }) => event.ordinal ?? null)),
+  occurred_at: (rows) => integers(rows.map(({ event }) => event.occurredAt)),
+  recorded_after: (rows) => integers(rows.map(({ event, recordedAt }) => recordedAt - event.occurredAt)),
+  origin: (rows) => integers(rows.map(({ origin }) => origin)),
+  correlation: (rows) => integers(rows.map(({ correlation }) => correlation)),
+  causation: (rows) => texts(rows.map(({ event }) => event.causationId ?? null)),
+  schema_version: (rows) => integers(rows.map(({ event }) => event.schemaVersion)),
+  payload: (rows) => texts(rows.map(({ event }) => event.payload))
+}
+
+const names = Object.keys(columns)
 
 /**
- * There is no row of the events without the one of the marker, so no position is drawn before it is there. The join of
- * one row leaves the order of the arrays as it is.
+ * There is no row of events without the one of the marker, so the marker is there before a position is drawn; and
+ * joined to one row, the arrays keep their order.
  */
-const insertEvents = `WITH marker AS MATERIALIZED (SELECT ${mark("last_value")} FROM positions)
-INSERT INTO events (${columns.join(", ")})
-SELECT coalesce(position, nextval('positions')), ${columns.slice(1).join(", ")}
-FROM marker, unnest(${columns.map((_, index) => `$${index + 1}`).join(", ")}) AS given (${columns.join(", ")})`
+const insertEvents = `WITH marker AS MATERIALIZED (${mark})
+INSERT INTO events (${names.join(", ")})
+SELECT coalesce(position, nextval('positions')), ${names.slice(1).join(", ")}
+FROM marker, unnest(${names.map((_, index) => `$${index + 1}`).join(", ")}) AS given (${names.join(", ")})`
 
-/** Nobody else inserts events until the end of the transaction. */
-const lockEvents = "LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE"
+/** The scopes and names of events: how many are in each thread and run, and the status that each run has after them. */
+const tally = (events: Batch) => {
+  const threads = new Map<string, number>()
+  const runs = new Map<string, { threadId: string | undefined; facts: number }>()
+  const statuses = new Map<string, ReturnType<typeof EventStore.statusAfter>>()
+  const names = new Set<string>()
+  for (const event of events) {
+    const { correlationId, kind, origin, runId, threadId } = event
+    names.add(kind).add(origin)
+    if (correlationId !== undefined) {
+      names.add(correlationId)
+    }
+    if (threadId !== undefined) {
+      threads.set(threadId, (threads.get(threadId) ?? 0) + 1)
+    }
+    if (runId !== undefined) {
+      const run = runs.get(runId) ?? { threadId, facts: 0 }
+      run.threadId ??= threadId
+      run.facts += 1
+      runs.set(runId, run)
+      const after = EventStore.statusAfter(event)
+      if (after !== undefined) {
+        statuses.set(runId, after)
+      }
+    }
+  }
+  return { threads, runs, statuses, names }
+}
 
 /** Makes the insert of a ledger, and the lock that it begins with. */
 export const make = (query: Database["query"]): Pick<Database, "insert" | "lock"> => {
-  /** Locks the scopes of events. With `facts`, counts these events, and sets the status of their runs. */
-  const raise = Effect.fnUntraced(function* (
-    events: Batch,
-    facts: boolean
-  ): Effect.fn.Return<Known, SqlError.SqlError> {
-    const threadFacts = new Map<string, number>()
-    const runFacts = new Map<string, { threadId: string | undefined; facts: number }>()
-    const statuses = new Map<string, ReturnType<typeof EventStore.statusAfter>>()
-    const names = new Set<string>()
-    const one = facts ? 1 : 0
-    for (const event of events) {
-      const { correlationId, kind, origin, runId, threadId } = event
-      names.add(kind).add(origin)
-      if (correlationId !== undefined) {
-        names.add(correlationId)
-      }
-      if (threadId !== undefined) {
-        threadFacts.set(threadId, (threadFacts.get(threadId) ?? 0) + one)
-      }
-      if (runId !== undefined) {
-        const before = runFacts.get(runId) ?? { threadId, facts: 0 }
-        runFacts.set(runId, { ...before, facts: before.facts + one })
-        const after = facts ? EventStore.statusAfter(event) : undefined
-        if (after !== undefined) {
-          statuses.set(runId, after)
-        }
-      }
-    }
-    const known = {
-      threads: new Map<string, Scope>(),
-      runs: new Map<string, Scope>(),
-      names: new Map<string, number>()
-    }
-    for (const [isThread, id, text, sequence] of yield* query(raiseThreads, [
-      texts([...threadFacts.keys()]),
-      integers([...threadFacts.values()]),
-      texts([...names])
+  /** Locks the scopes of events, and with `count` counts these. The sequences are those before them. */
+  const raise = Effect.fnUntraced(function* (events: Batch, count: boolean) {
+    const found = tally(events)
+    const added = (facts: number): number => (count ? facts : 0)
+    const threads = new Map<string, Scope>()
+    const runs = new Map<string, Scope>()
+    const names = new Map<string, number>()
+    const given = [...found.runs.values()]
+    const statuses = [...found.runs.keys()].map((runId) => (count ? found.statuses.get(runId) : undefined))
+    for (const [what, id, text, sequence] of yield* query(raiseScopes, [
+      texts([...found.threads.keys()]),
+      integers([...found.threads.values()].map(added)),
+      texts([...found.runs.keys()]),
+      texts(given.map(({ threadId = null }) => threadId)),
+      integers(given.map(({ facts }) => added(facts))),
+      texts(statuses.map((after) => after?.status ?? "created")),
+      texts(statuses.map((after) => after?.doneReason?.replaceAll("\0", "\ufffd") ?? null)),
+      texts([...found.names])
     ])) {
-      if (isThread === true) {
-        known.threads.set(String(text), {
-          id: Number(id),
-          sequence: Number(sequence) - (threadFacts.get(String(text)) ?? 0)
-        })
-      } else {
-        known.names.set(String(text), Number(id))
+      const name = String(text)
+      switch (what) {
+        case "thread":
+          threads.set(name, { id: Number(id), sequence: Number(sequence) - added(found.threads.get(name) ?? 0) })
+          break
+        case "run":
+          runs.set(name, { id: Number(id), sequence: Number(sequence) - added(found.runs.get(name)?.facts ?? 0) })
+          break
+        default:
+          names.set(name, Number(id))
       }
     }
-    const runs = [...runFacts.keys()]
-    const raised =
-      runs.length === 0
-        ? []
-        : yield* query(raiseRuns, [
-            texts(runs),
-            integers([...runFacts.values()].map(({ threadId }) => known.threads.get(threadId ?? "")?.id ?? null)),
-            integers([...runFacts.values()].map(({ facts }) => facts)),
-            texts(runs.map((run) => statuses.get(run)?.status ?? "created")),
-            texts(runs.map((run) => statuses.get(run)?.doneReason?.replaceAll("\0", "\ufffd") ?? null))
-          ])
-    for (const [id, run, sequence] of raised) {
-      known.runs.set(String(run), {
-        id: Number(id),
-        sequence: Number(sequence) - (runFacts.get(String(run))?.facts ?? 0)
-      })
+    const missing = [...found.names].filter((name) => !names.has(name))
+    if (count && missing.length > 0) {
+      for (const [id, name] of yield* query(addNames, [texts(missing)])) {
+        names.set(String(name), Number(id))
+      }
     }
-    return known
+    return { threads, runs, names }
+  })
+
+  /** The last position there is. Nobody else inserts until the end of the transaction, so all that comes is after it. */
+  const lockEnd = Effect.fnUntraced(function* () {
+    yield* query("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE", [])
+    const [[last] = []] = yield* query("SELECT greatest(floor, (SELECT max(position) FROM events)) FROM ledger", [])
+    return Number(last)
+  })
+
+  /** Makes what comes later go on after restored facts. */
+  const goOnAfter = Effect.fnUntraced(function* (
+    position: number,
+    threads: ReadonlyMap<string, Scope>,
+    runs: ReadonlyMap<string, Scope>
+  ) {
+    yield* query("SELECT setval('positions', greatest(last_value, $1)) FROM positions", [position])
+    for (const [table, scopes] of [
+      ["threads", [...threads.values()]],
+      ["runs", [...runs.values()]]
+    ] as const) {
+      yield* query(
+        `UPDATE ${table} SET sequence = given.sequence FROM unnest($1, $2) AS given (id, sequence) WHERE ${table}.id = given.id`,
+        [integers(scopes.map(({ id }) => id)), integers(scopes.map(({ sequence }) => sequence))]
+      )
+    }
   })
 
   const insert = Effect.fnUntraced(function* (
     events: Batch,
     places?: ReadonlyArray<Place>
-  ): Effect.fn.Return<void, SqlError.SqlError | LedgerError.ValidationError> {})
+  ): Effect.fn.Return<void, SqlError.SqlError | LedgerError.ValidationError> {
+    if (events.length === 0) {
+      return
+    }
+    const { names, runs, threads } = yield* raise(events, true)
+    const now = yield* Clock.currentTimeMillis
+    let last = places === undefined ? 0 : yield* lockEnd()
+    const rows: Array<Row> = []
+    for (const [index, event] of events.entries()) {
+      const place = places?.[index]
+      const thread = event.threadId === undefined ? undefined : threads.get(event.threadId)
+      const run = event.runId === undefined ? undefined : runs.get(event.runId)
+      if (place !== undefined) {
+        if (
+          place.position <= last ||
+          (thread !== undefined && (place.threadSequence ?? 0) <= thread.sequence) ||
+          (run !== undefined && (place.runSequence ?? 0) <= run.sequence)
+        ) {
+          return yield* EventStore.doesNotGoOn(place)
+        }
+        last = place.position
+      }
+      if (thread !== undefined) {
+        thread.sequence = place?.threadSequence ?? thread.sequence + 1
+      }
+      if (run !== undefined) {
+        run.sequence = place?.runSequence ?? run.sequence + 1
+      }
+      rows.push({
+        event,
+        position: place?.position ?? null,
+        thread: thread?.id ?? null,
+        threadSequence: thread?.sequence ?? null,
+        run: run?.id ?? null,
+        runSequence: run?.sequence ?? null,
+        kind: names.get(event.kind) ?? null,
+        flags: EventRow.flags(event, place?.erased),
+        recordedAt: place?.recordedAt ?? now,
+        origin: names.get(event.origin) ?? null,
+        correlation: event.correlationId === undefined ? null : (names.get(event.correlationId) ?? null)
+      })
+    }
+    yield* query(
+      insertEvents,
+      Object.values(columns).map((column) => column(rows))
+    )
+    if (places !== undefined) {
+      yield* goOnAfter(last, threads, runs)
+    }
+  })
 
   return { insert, lock: (events) => Effect.asVoid(raise(events, false)) }
 }

@@ -10,11 +10,12 @@
 import { Effect } from "effect"
 import type { Database } from "../internal/database.ts"
 
-/** What tells the markers of a ledger from those of another in the same database. */
-const ledger = "'events'::regclass::oid::int4"
-
-/** Takes a marker. A position is too long for the key of a lock, so its low 32 bits stand for it. */
-export const mark = (after: string): string => `pg_advisory_xact_lock_shared(${ledger}, (${after})::bit(32)::int4)`
+/**
+ * Takes a marker. Its key tells the markers of this ledger from those of another in the same database; a position is too
+ * long for the rest of it, so the low 32 bits stand for it.
+ */
+export const mark =
+  "SELECT pg_advisory_xact_lock_shared('events'::regclass::oid::int4, last_value::bit(32)::int4) FROM positions"
 
 export const ceiling = Effect.fnUntraced(function* (query: Database["query"]) {
   const [[given] = []] = yield* query("SELECT last_value FROM positions", [])

@@ -5,6 +5,7 @@ import { LedgerError } from "@runledger/core"
 import { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import type { Row } from "../internal/database.ts"
+import { transaction } from "./transaction.ts"
 
 /**
  * The statements that bring a ledger from each format to the next. A ledger's format is how many of them it has seen;
@@ -147,7 +148,8 @@ const look = Effect.fnUntraced(function* (
 
 /** Gives the schema the tables of this version. Who comes at the same time waits, and finds them. */
 const migrate = (sql: SqlClient.SqlClient, name: string): Effect.Effect<void, Failure> =>
-  sql.withTransaction(
+  transaction(
+    sql,
     Effect.gen(function* () {
       yield* sql.unsafe("SELECT pg_advisory_xact_lock(hashtextextended('runledger ' || current_schema(), 0))")
         .valuesUnprepared

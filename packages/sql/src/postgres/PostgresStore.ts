@@ -1,0 +1,112 @@
+/**
+ * The store over a PostgreSQL database.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { type EventStore, LedgerError } from "@runledger/core"
+import { Effect, identity, Redacted, type Scope } from "effect"
+import { Reactivity } from "effect/reactivity"
+import type { Database } from "../internal/database.ts"
+import * as SqlEventStore from "../SqlEventStore.ts"
+import { compact } from "./compact.ts"
+import { fromSqlError, isKnownEventId, isTransient, isTransientToOpen } from "./errors.ts"
+import * as Insert from "./insert.ts"
+import * as Positions from "./positions.ts"
+import * as Schema from "./schema.ts"
+import { transaction } from "./transaction.ts"
+import { param, types } from "./values.ts"
+import * as Watch from "./watch.ts"
+
+/**
+ * Where the ledger is: `postgres://user:password@host:5432/database`. It is in the first schema of the search path, which
+ * `?options=-c%20search_path%3Dname` sets. `readOnly` opens one that is there and never writes it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly url: string | Redacted.Redacted
+  readonly readOnly?: boolean
+}
+
+/**
+ * What opening a ledger can fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenError = LedgerError.IntegrityError | LedgerError.UnavailableError | LedgerError.NotFound
+
+/** The longest message that PostgreSQL can send; a row is one, and longer ones than allowed end the connection. */
+const maxMessageSize = 2 ** 30
+
+/** What messages call the ledger at a URL: its server and database, and nobody's name or password. */
+const nameOf = (url: string): string | undefined => {
+  const parsed = URL.parse(url)
+  if (parsed === null || !/^postgres(ql)?:$/.test(parsed.protocol)) {
+    return undefined
+  }
+  const host = parsed.searchParams.get("host") ?? (parsed.hostname || "localhost")
+  const port = parsed.searchParams.get("port") ?? (parsed.port || "5432")
+  const database = parsed.searchParams.get("dbname") ?? parsed.pathname.slice(1)
+  return `${host}:${port}/${database}`
+}
+
+/** PostgreSQL's `?` are `$1`, `$2` … */
+const numbered = (text: string): string => {
+  let parameters = 0
+  return text.replaceAll("?", () => `$${++parameters}`)
+}
+
+/** The store over a ledger that is opened for as long as the scope lives. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<EventStore.EventStoreShape, OpenError, Scope.Scope> {
+  const { readOnly = false } = options
+  const url = Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url)
+  const name = nameOf(Redacted.value(url))
+  if (name === undefined) {
+    return yield* new LedgerError.UnavailableError({
+      message:
+        "the URL of the ledger is not one of PostgreSQL; give one like postgres://user:password@host:5432/database"
+    })
+  }
+  const onSqlError = fromSqlError(name)
+  const sql = yield* PgClient.make({
+    url,
+    types,
+    maxMessageSize,
+    // So that a server that went away without a word is noticed.
+    keepAlive: "30 seconds",
+    ...(readOnly ? { startupParameters: { default_transaction_read_only: "on" } } : {})
+  }).pipe(Effect.provide(Reactivity.layer), Effect.mapError(onSqlError))
+
+  const opened = Effect.andThen(
+    Schema.prepare(sql, name, readOnly),
+    sql.unsafe("SELECT 'runledger_' || 'events'::regclass::oid").values
+  )
+  const [[channel] = []] = yield* opened.pipe(
+    Effect.retry({
+      schedule: SqlEventStore.patience,
+      while: (error) => error._tag === "SqlError" && isTransientToOpen(error)
+    }),
+    Effect.mapError((error) => (error._tag === "SqlError" ? onSqlError(error) : error))
+  )
+
+  const query: Database["query"] = (text, params) => sql.unsafe(numbered(text), params.map(param)).values
+
+  const { committed, signal } = yield* Watch.make(sql, String(channel))
+  const calls = SqlEventStore.calls({
+    name,
+    query,
+    transaction: (statements) => transaction(sql, statements),
+    ...Insert.make(query),
+    idParam: identity,
+    onSqlError,
+    isTransient,
+    isKnownEventId,
+    ceiling: Positions.ceiling(query),
+    committed,
+    compact: compact(name, sql)
+  })
+  return SqlEventStore.fromCalls(calls, signal)
+})
