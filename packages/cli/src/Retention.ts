@@ -65,7 +65,11 @@ export const prune = Command.make("prune", pruneFlags, ({ before, ledger, thread
     }
     const work = Effect.gen(function* () {
       const store = yield* EventStore.EventStore
-      const facts = yield* store.prune({ before, ...(Option.isSome(thread) ? { threadId: thread.value } : {}) })
+      const facts = yield* Effect.catchTag(
+        store.prune({ before, ...(Option.isSome(thread) ? { threadId: thread.value } : {}) }),
+        "ValidationError",
+        ({ message }) => Effect.fail(Failure.usage(message))
+      )
       return { facts, done: "pruned from" }
     })
     yield* change(ledger, "pruning", work)

@@ -276,7 +276,10 @@ export interface EventStoreShape {
    * younger, and gives their space back; with `threadId`, those of that thread, and those of its runs that are in no
    * thread. Runs that are not done keep theirs. Nothing is renumbered. The result is how many were deleted.
    */
-  readonly prune: (options: { readonly before: number; readonly threadId?: string }) => Effect.Effect<number, ReadError>
+  readonly prune: (options: {
+    readonly before: number
+    readonly threadId?: string
+  }) => Effect.Effect<number, ValidationError | ReadError>
 
   /**
    * Takes away the payloads of a thread's facts, and of the facts of its runs that are in no thread, with the states and
@@ -449,6 +452,15 @@ export const checkWriter = (writer: string): ValidationError | undefined =>
   writer.trim() === "" || !StagedEvent.isStorable(writer)
     ? invalid(`${JSON.stringify(writer)} cannot be the name of a writer`)
     : undefined
+
+/**
+ * What is wrong with the time of a prune, if anything: it is no number.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const checkBefore = (before: number): ValidationError | undefined =>
+  Number.isFinite(before) ? undefined : invalid(`facts cannot be pruned before ${before}, which is no time`)
 
 /**
  * The error for the state of a run that is not in the ledger.

@@ -103,7 +103,7 @@ export const make =
             }
             const first = after === undefined && from === "now"
             // With a page no larger than the bound, one that is not the last shows that it may be exceeded.
-            const limit = caughtUp ? Math.min(pageFacts, Math.max(maxBehind, 1)) : pageFacts
+            const limit = caughtUp ? Math.min(pageFacts, Math.max(maxBehind || 0, 1)) : pageFacts
             const page = yield* first ? end() : read({ scope, after, filter, limit })
             if (caughtUp && page.hasMore && after !== undefined) {
               const behind = (yield* end()).scannedThrough - scanned

@@ -430,7 +430,11 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
         )
       ),
       writers: Stream.suspend(() => Stream.fromIterable([...writers.values()])),
-      prune: ({ before, threadId }) => Effect.sync(() => prune(before, threadId)),
+      prune: ({ before, threadId }) =>
+        Effect.suspend(() => {
+          const problem = EventStore.checkBefore(before)
+          return problem === undefined ? Effect.succeed(prune(before, threadId)) : Effect.fail(problem)
+        }),
       erase: ({ threadId }) => Effect.sync(() => erase(threadId)),
       restore
     })

@@ -139,10 +139,15 @@ export const fromCalls = (calls: Calls, { changed, notify }: Follow.Signal): Eve
     threads: list(calls.threads),
     writers: list(calls.writers),
     prune: (options) =>
-      Effect.tap(
-        slices((after) => calls.pruneSlice(options, after)),
-        calls.compact
-      ),
+      Effect.suspend((): Effect.Effect<number, LedgerError.ValidationError | ReadError> => {
+        const problem = EventStore.checkBefore(options.before)
+        return problem === undefined
+          ? Effect.tap(
+              slices((after) => calls.pruneSlice(options, after)),
+              calls.compact
+            )
+          : Effect.fail(problem)
+      }),
     erase: ({ threadId }) =>
       Effect.tap(
         slices((after) => calls.eraseSlice(threadId, after)),

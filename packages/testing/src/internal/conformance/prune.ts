@@ -254,6 +254,14 @@ export const prune = [
       yield* expect("pruned of no thread", yield* store.prune({ before, threadId: "nobody" }), 0)
     }
   ),
+  make("prune.refuses-no-time", "A time that is no number MUST be refused: a ValidationError.", function* (open) {
+    const store = yield* open
+    yield* store.append([event(1), finish(2)])
+    for (const before of [Number.NaN, Infinity, -Infinity]) {
+      yield* expectFailure(`to prune before ${before}`, store.prune({ before }), "ValidationError")
+    }
+    yield* expect("what is there", yield* idsIn(store, thread), idsOf(1, 2))
+  }),
   make("prune.twice", "To prune again what is gone MUST do nothing, and say 0.", function* (open) {
     const store = yield* open
     yield* expect("pruned of an empty ledger", yield* store.prune({ before: Number.MAX_SAFE_INTEGER }), 0)
