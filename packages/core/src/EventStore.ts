@@ -130,7 +130,8 @@ export interface EventPage {
 
 /**
  * What to follow, and from where: the start (the default), now, or a cursor. A follower that was told that it is caught
- * up and then falls more than `maxBehind` facts behind, 10,000 by default, fails with `FollowerLagged`; a bound below the
+ * up and then falls more than `maxBehind` facts behind, 10,000 by default, fails with `FollowerLagged`, counted in
+ * sequences, for the whole ledger in positions, which may have holes; a bound below the
  * size of a batch would fail one that is not slow.
  *
  * @category models
@@ -150,7 +151,7 @@ export interface FollowOptions {
  *
  * - `Fact`: the next fact, and the cursor after it.
  * - `CaughtUp`: once, when everything that was there has been given; what comes later is new.
- * - `Scanned`: with a filter, that facts after the last one given were looked at and left out.
+ * - `Scanned`: that facts after the last one given were left out, by a filter or because they were pruned.
  *
  * @category models
  * @since 0.1.0
@@ -204,7 +205,7 @@ export interface RunRecord extends RunEntry {
 
 /**
  * A part of another ledger. The facts must come in the order of positions, and go on after what was restored before;
- * threads, runs and writers after all facts. A run that has gone on since stays as it is.
+ * threads, runs and writers after all facts. A run that has gone on since, or was pruned or erased, stays as it is.
  *
  * @category models
  * @since 0.1.0
@@ -415,23 +416,52 @@ const checkMark = ({ epoch, highWater, writer }: Writer): ValidationError | unde
     ? undefined
     : invalid(`epoch and high-water mark of writer ${JSON.stringify(writer)} must be integers, and not negative`))
 
+/** The largest sequence or position that a cursor can name, and then some. */
+const placeLimit = 1e15
+
+const isPlace = (value: number | undefined): boolean =>
+  value !== undefined && isCount(value) && value > 0 && value < placeLimit
+
+const isPlaced = (fact: CanonicalEvent.CanonicalEvent): boolean =>
+  isPlace(fact.position) &&
+  isCount(fact.recordedAt) &&
+  (fact.threadId === undefined ? fact.threadSequence === undefined : isPlace(fact.threadSequence)) &&
+  (fact.runId === undefined ? fact.runSequence === undefined : isPlace(fact.runSequence))
+
 /**
- * What is wrong with a part of another ledger, if anything: a fact, an id or a mark that no store can keep.
+ * What is wrong with a part of another ledger, if anything: a fact, an id or a number that no store can keep.
  *
  * @category for stores
  * @since 0.1.0
  */
-export const checkPart = ({ facts = [], runs = [], threads = [], writers = [] }: Part): ValidationError | undefined => {
-  for (const { payload: _, ...event } of facts) {
-    const storable = StagedEvent.checkStorable([{ ...event, payload: "" }])
+export const checkPart = (part: Part): ValidationError | undefined => {
+  const { facts = [], floor = 0, runs = [], threads = [], writers = [] } = part
+  const ids = new Set<string>()
+  for (const fact of facts) {
+    const storable = StagedEvent.checkStorable([{ ...fact, payload: "" }])
     if (Result.isFailure(storable)) {
       return storable.failure
     }
+    if (!isPlaced(fact)) {
+      return invalid(`the place or the time of fact ${fact.eventId} is none`)
+    }
+    if (ids.has(fact.eventId)) {
+      return invalid(`fact ${fact.eventId} is there twice`)
+    }
+    ids.add(fact.eventId)
   }
   for (const id of [...runs.map(({ runId }) => runId), ...threads.map(({ threadId }) => threadId)]) {
     if (!StagedEvent.isStorable(id)) {
       return invalid(`the id ${JSON.stringify(id)} holds a NUL or a lone surrogate, which no store can keep`)
     }
+  }
+  for (const { runId, ordinal = 0, state = "null", status } of runs) {
+    if (!(isCount(ordinal) && isJson(state) && Lifecycle.RunStatus.literals.includes(status))) {
+      return invalid(`the status, the state or the ordinal of run ${JSON.stringify(runId)} is none`)
+    }
+  }
+  if (![floor, ...runs.map(({ floor }) => floor), ...threads.map(({ floor }) => floor)].every(isCount)) {
+    return invalid("a floor must be an integer, and not negative")
   }
   for (const writer of writers) {
     const problem = checkMark(writer)

@@ -369,12 +369,19 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       for (const { floor, threadId } of part.threads ?? []) {
         raise(threadOf(threadId), floor)
       }
-      for (const { doneReason, facts, floor, ordinal, runId, state, status, threadId } of part.runs ?? []) {
+      for (const { doneReason, facts, floor, ordinal, runId, state, status, threadId, ...rest } of part.runs ?? []) {
         const run = runOf(runId, threadId)
-        raise(run, floor)
-        if (run.entries.length <= facts) {
-          Object.assign(run, { status, doneReason, ordinal, state })
+        const isKnownBetter =
+          run.floor > floor ||
+          (run.floor === floor && run.entries.length > facts) ||
+          (run.entries.at(-1)?.recordedAt ?? 0) > (rest.updatedAt ?? 0)
+        // A state is gone where there is an ordinal without one.
+        const isErased = run.ordinal !== undefined && run.state === undefined && run.ordinal >= (ordinal ?? 0)
+        if (!isKnownBetter && !isErased) {
+          const keepsReason = run.entries.some(({ erased }) => erased)
+          Object.assign(run, { status, ordinal, state, doneReason: keepsReason ? run.doneReason : doneReason })
         }
+        raise(run, floor)
       }
       for (const writer of part.writers ?? []) {
         const { epoch, highWater } = writers.get(writer.writer) ?? { epoch: 0, highWater: 0 }

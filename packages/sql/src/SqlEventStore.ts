@@ -90,8 +90,8 @@ export const calls = (db: Database): Calls => {
     runs: (after, status) => attempt(Read.runs(db, after, status)),
     threads: (after) => attempt(Read.threads(db, after)),
     writers: (after) => attempt(Read.writers(db, after)),
-    pruneSlice: (options, after) => attempt(Retention.pruneSlice(db, options, after)),
-    eraseSlice: (threadId, after) => attempt(Retention.eraseSlice(db, threadId, after)),
+    pruneSlice: (options, after) => attempt(Effect.tap(Retention.pruneSlice(db, options, after), db.committed)),
+    eraseSlice: (threadId, after) => attempt(Effect.tap(Retention.eraseSlice(db, threadId, after), db.committed)),
     compact: () => attempt(db.compact),
     restore: (part) =>
       Effect.suspend((): Effect.Effect<void, LedgerError.ValidationError | ReadError> => {
@@ -125,7 +125,7 @@ const slices = Effect.fnUntraced(function* (slice: (after: number) => Effect.Eff
  * @since 0.1.0
  */
 export const fromCalls = (calls: Calls, { changed, notify }: Follow.Signal): EventStore.EventStoreShape => {
-  const told = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.tap(effect, () => Effect.sync(notify))
+  const told = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.ensuring(effect, Effect.sync(notify))
   return {
     append: (batch, options) =>
       batch.length === 0 && options === undefined ? Effect.void : told(calls.append(batch, options)),

@@ -1,17 +1,14 @@
 /**
  * How a batch is committed, with all that belongs to it: one transaction.
  */
-import { type CanonicalEvent, Cursor, EventStore, type StagedEvent } from "@runledger/core"
+import { Cursor, EventStore, type StagedEvent } from "@runledger/core"
 import { Effect, Result } from "effect"
 import type { SqlError } from "effect/sql"
 import type { Database } from "./database.ts"
 import * as Read from "./read.ts"
-import { bounds } from "./scope.ts"
+import { bounds, idParam } from "./scope.ts"
 
 type Batch = ReadonlyArray<StagedEvent.StagedEvent>
-
-/** How many ids are looked up with one statement. */
-const lookupLimit = 100
 
 /** Fails unless each writer has the epoch of its latest claim. Nobody can claim it before the transaction ends. */
 const fence = Effect.fnUntraced(function* (db: Database, writers: ReadonlyArray<EventStore.Writer>) {
@@ -47,13 +44,10 @@ export const claimWriter = (db: Database, writer: string) =>
 
 /** The events of a batch that the ledger does not have. */
 const unknownOf = Effect.fnUntraced(function* (db: Database, batch: Batch) {
-  const known = new Map<string, CanonicalEvent.CanonicalEvent>()
-  for (let at = 0; at < batch.length; at += lookupLimit) {
-    const ids = batch.slice(at, at + lookupLimit).map(({ eventId }) => eventId)
-    for (const fact of yield* Read.byIds(db, ids)) {
-      known.set(fact.eventId, fact)
-    }
-  }
+  const known = yield* Read.byIds(
+    db,
+    batch.map(({ eventId }) => eventId)
+  )
   const news = new Map<string, StagedEvent.StagedEvent>()
   for (const event of batch) {
     const { eventId } = event
@@ -86,7 +80,7 @@ const saveStates = Effect.fnUntraced(function* (db: Database, states: ReadonlyAr
     const saved = yield* db.query("UPDATE runs SET state = ?, ordinal = ? WHERE run_id = ? RETURNING id", [
       state,
       ordinal,
-      runId
+      idParam(runId)
     ])
     if (saved.length === 0) {
       return yield* EventStore.stateOfNoRun(runId)

@@ -48,6 +48,9 @@ export interface Database {
     places?: ReadonlyArray<Place>
   ) => Effect.Effect<void, SqlError.SqlError | LedgerError.ValidationError>
 
+  /** In a transaction, makes positions go on after one that a restored ledger has used up. */
+  readonly goOnAfter: (position: number) => Effect.Effect<void, SqlError.SqlError>
+
   /** The last position up to which no transaction that is still open can commit another. */
   readonly ceiling: Effect.Effect<number, SqlError.SqlError>
 

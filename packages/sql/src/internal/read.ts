@@ -6,7 +6,7 @@ import { Effect, Result } from "effect"
 import { damaged } from "./damaged.ts"
 import type { Database, Row } from "./database.ts"
 import * as EventRow from "./eventRow.ts"
-import { bounds, sqlOf } from "./scope.ts"
+import { bounds, idParam, sqlOf } from "./scope.ts"
 
 /** How many facts a page with a filter looks at, whether they pass or not: one statement must not read a whole ledger. */
 const scanLimit = 10_000
@@ -23,7 +23,7 @@ const filterSql = ({ kinds, visibility }: EventStore.Filter): { readonly where: 
     kinds === undefined ? "" : ` AND e.kind IN (SELECT id FROM names WHERE name IN (${placeholders(kinds)}))`,
     visibility === undefined ? "" : ` AND ((e.flags >> 4) & 15) IN (${placeholders(visibility)})`
   ].join(""),
-  params: [...(kinds ?? []), ...(visibility ?? []).map((name) => EventRow.visibilities.indexOf(name))]
+  params: [...(kinds ?? []).map(idParam), ...(visibility ?? []).map((name) => EventRow.visibilities.indexOf(name))]
 })
 
 const facts = Effect.fnUntraced(function* (db: Database, rows: ReadonlyArray<Row>) {
@@ -130,19 +130,28 @@ export const count = (db: Database, scope: Cursor.ReadScope) => {
   return Effect.map(db.query(`SELECT count(*) FROM events e WHERE ${where}`, params), ([row = []]) => Number(row[0]))
 }
 
+/** How many ids are looked up with one statement. */
+const lookupLimit = 100
+
 /** The facts with these ids. */
-export const byIds = (db: Database, eventIds: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    db.query(
-      `${EventRow.select} ${EventRow.from} WHERE e.event_id IN (${placeholders(eventIds)})`,
-      eventIds.map(db.idParam)
-    ),
-    (rows) => facts(db, rows)
-  )
+export const byIds = Effect.fnUntraced(function* (db: Database, eventIds: ReadonlyArray<string>) {
+  const found = new Map<string, CanonicalEvent.CanonicalEvent>()
+  for (let at = 0; at < eventIds.length; at += lookupLimit) {
+    const ids = eventIds.slice(at, at + lookupLimit)
+    const rows = yield* db.query(
+      `${EventRow.select} ${EventRow.from} WHERE e.event_id IN (${placeholders(ids)})`,
+      ids.map(db.idParam)
+    )
+    for (const fact of yield* facts(db, rows)) {
+      found.set(fact.eventId, fact)
+    }
+  }
+  return found
+})
 
 export const get = Effect.fnUntraced(function* (db: Database, eventId: string) {
-  const [fact] = StagedEvent.isEventId(eventId) ? yield* byIds(db, [eventId]) : []
-  return fact ?? (yield* EventStore.noSuchFact(eventId))
+  const found = StagedEvent.isEventId(eventId) ? yield* byIds(db, [eventId]) : undefined
+  return found?.get(eventId) ?? (yield* EventStore.noSuchFact(eventId))
 })
 
 /** Above its floor a run has no hole, so its facts need only be counted where some were pruned. */
@@ -186,7 +195,7 @@ const runRecord = (row: Row): EventStore.RunRecord => {
 }
 
 export const run = Effect.fnUntraced(function* (db: Database, runId: string) {
-  const [row] = StagedEvent.isStorable(runId) ? yield* db.query(`${selectRuns} WHERE r.run_id = ?`, [runId]) : []
+  const [row] = yield* db.query(`${selectRuns} WHERE r.run_id = ?`, [idParam(runId)])
   return row === undefined ? yield* EventStore.noSuchRun(runId) : runRecord(row)
 })
 

@@ -2,10 +2,11 @@
  * How old facts are deleted, and payloads erased: in slices, so that others get their turn, and at last the space that
  * they took is given back.
  */
-import { type EventStore, StagedEvent } from "@runledger/core"
+import type { EventStore } from "@runledger/core"
 import { Effect } from "effect"
 import type { Database } from "./database.ts"
 import { erasedFlag } from "./eventRow.ts"
+import { idParam } from "./scope.ts"
 
 /** How many facts of the ledger one transaction looks at. */
 const sliceFacts = 5000
@@ -40,8 +41,26 @@ const lastOf = (pruned: ReadonlyArray<readonly [unknown, unknown]>): ReadonlyArr
       last.set(scope, Math.max(sequence, last.get(scope) ?? 0))
     }
   }
-  return [...last].toSorted(([a], [b]) => a - b)
+  return [...last]
 }
+
+/** Raises floors, in the order of ids, in which appends lock these rows too. */
+const raise = Effect.fnUntraced(function* (
+  db: Database,
+  table: "threads" | "runs",
+  id: string,
+  floors: ReadonlyArray<readonly [number, number]>
+) {
+  const rows = new Map(floors)
+  const ordered = yield* db.query(
+    `SELECT id FROM ${table} WHERE id IN (${[...rows.keys()].join(", ") || "NULL"}) ORDER BY ${id}`,
+    []
+  )
+  for (const [row] of ordered) {
+    const floor = rows.get(Number(row))
+    yield* db.query(`UPDATE ${table} SET floor = ? WHERE id = ? AND floor < ?`, [floor, row, floor])
+  }
+})
 
 /** Deletes what is old enough of the slice after a position. */
 export const pruneSlice = Effect.fnUntraced(function* (db: Database, { before, threadId }: Prune, after: number) {
@@ -60,14 +79,10 @@ export const pruneSlice = Effect.fnUntraced(function* (db: Database, { before, t
       const pruned = yield* db.query(
         `DELETE FROM events AS e WHERE e.position > ? AND e.position <= ? AND ${isDone}${threadId === undefined ? "" : ` AND ${belongs}`}
          RETURNING thread, thread_sequence, run, run_sequence, position`,
-        [after, through, ...(threadId === undefined ? [] : [threadId, threadId])]
+        [after, through, ...(threadId === undefined ? [] : [idParam(threadId), idParam(threadId)])]
       )
-      for (const [thread, floor] of lastOf(pruned.map(([thread, sequence]) => [thread, sequence]))) {
-        yield* db.query("UPDATE threads SET floor = ? WHERE id = ? AND floor < ?", [floor, thread, floor])
-      }
-      for (const [run, floor] of lastOf(pruned.map(([, , run, sequence]) => [run, sequence]))) {
-        yield* db.query("UPDATE runs SET floor = ? WHERE id = ? AND floor < ?", [floor, run, floor])
-      }
+      yield* raise(db, "threads", "thread_id", lastOf(pruned.map(([thread, sequence]) => [thread, sequence])))
+      yield* raise(db, "runs", "run_id", lastOf(pruned.map(([, , run, sequence]) => [run, sequence])))
       for (const [, floor] of lastOf(pruned.map((row) => [0, row[4]]))) {
         yield* db.query("UPDATE ledger SET floor = ? WHERE floor < ?", [floor, floor])
       }
@@ -77,22 +92,24 @@ export const pruneSlice = Effect.fnUntraced(function* (db: Database, { before, t
   )
 })
 
-/** Takes away the payloads of a thread in the slice after a position, and with the first what its runs keep. */
+/** Takes away the payloads of a thread in the slice after a position, and what its runs keep. */
 export const eraseSlice = Effect.fnUntraced(function* (db: Database, threadId: string, after: number) {
+  const id = idParam(threadId)
   return yield* db.transaction(
     Effect.gen(function* () {
-      const end = StagedEvent.isStorable(threadId) ? yield* sliceEnd(db, after) : undefined
+      yield* db.query(
+        `UPDATE runs SET state = NULL, done_reason = NULL
+         WHERE thread = (SELECT id FROM threads WHERE thread_id = ?) AND (state IS NOT NULL OR done_reason IS NOT NULL)`,
+        [id]
+      )
+      const end = yield* sliceEnd(db, after)
       if (end === undefined) {
         return { facts: 0, next: undefined }
       }
       const erased = yield* db.query(
         `UPDATE events AS e SET payload = 'null', flags = e.flags | ${erasedFlag}
          WHERE e.position > ? AND e.position <= ? AND (e.flags & ${erasedFlag}) = 0 AND ${belongs} RETURNING position`,
-        [after, end, threadId, threadId]
-      )
-      yield* db.query(
-        "UPDATE runs SET state = NULL, done_reason = NULL WHERE thread = (SELECT id FROM threads WHERE thread_id = ?)",
-        [threadId]
+        [after, end, id, id]
       )
       const slice: Slice = { facts: erased.length, next: end }
       return slice

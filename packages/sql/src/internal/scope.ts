@@ -1,9 +1,12 @@
 /**
  * Where the facts of a scope are, and what is known of its ends.
  */
-import type { Cursor } from "@runledger/core"
+import { type Cursor, StagedEvent } from "@runledger/core"
 import { Effect } from "effect"
 import type { Database } from "./database.ts"
+
+/** An id to look for. One that no store can keep is in none, and the database would take it for another. */
+export const idParam = (id: string): string | null => (StagedEvent.isStorable(id) ? id : null)
 
 /**
  * How the facts of a scope are found, and which column gives their order. `floor` is a query for the last sequence that
@@ -13,7 +16,7 @@ export const sqlOf = (
   scope: Cursor.ReadScope
 ): {
   readonly where: string
-  readonly params: ReadonlyArray<string>
+  readonly params: ReadonlyArray<string | null>
   readonly sequence: string
   readonly floor: string
 } => {
@@ -21,14 +24,14 @@ export const sqlOf = (
     case "Thread":
       return {
         where: "e.thread = (SELECT id FROM threads WHERE thread_id = ?)",
-        params: [scope.threadId],
+        params: [idParam(scope.threadId)],
         sequence: "e.thread_sequence",
         floor: "(SELECT floor FROM threads WHERE thread_id = ?)"
       }
     case "Run":
       return {
         where: "e.run = (SELECT id FROM runs WHERE run_id = ?)",
-        params: [scope.runId],
+        params: [idParam(scope.runId)],
         sequence: "e.run_sequence",
         floor: "(SELECT floor FROM runs WHERE run_id = ?)"
       }

@@ -21,9 +21,17 @@ const unseen = Effect.fnUntraced(function* (name: string, sql: SqlClient.SqlClie
   }
 })
 
+/** Which files the tables are in: other ones after they were written anew. */
+const files = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const [found = []] = yield* sql.unsafe(
+    "SELECT pg_relation_filenode('events')::text, pg_relation_filenode('runs')::text"
+  ).values
+  return found
+})
+
 /**
  * Writes the tables anew, without what was deleted. PostgreSQL would take along what an older transaction can still see,
- * so the end of those is waited for.
+ * so the end of those is waited for. To who does not own a table it only gives a warning.
  */
 export const compact = Effect.fnUntraced(function* (
   name: string,
@@ -34,5 +42,12 @@ export const compact = Effect.fnUntraced(function* (
     schedule: patience,
     while: (error) => error._tag === "UnavailableError"
   })
+  const before = yield* files(sql)
   yield* sql.unsafe("VACUUM FULL events, runs").valuesUnprepared
+  const after = yield* files(sql)
+  if (after.some((file, table) => file === before[table])) {
+    return yield* new LedgerError.UnavailableError({
+      message: `what was deleted from the ledger ${name} is gone from it, but its bytes are still in the files of the server: this user may not run VACUUM FULL on its tables; make it their owner, or grant MAINTAIN on events and runs, and do the same again`
+    })
+  }
 })

@@ -67,6 +67,9 @@ export const fromSqlError =
     const code = codeOf(error)
     const unavailable = (what: string): LedgerError.UnavailableError =>
       new LedgerError.UnavailableError({ message: `the ledger ${name} ${what}`, cause: error.reason.cause })
+    if (error.reason._tag === "LockTimeoutError") {
+      return unavailable("is locked: another session has held what this one needs for 10 seconds; try again")
+    }
     if (isUnreached(error)) {
       return unavailable(`cannot be reached (${said(error)}); check host and port, and whether the server runs`)
     }
@@ -94,7 +97,6 @@ export const fromSqlError =
         )
       case "40P01": // deadlock_detected
       case "40001": // serialization_failure
-      case "55P03": // lock_not_available
         return unavailable("is locked: another session has held what this one needs for 10 seconds; try again")
       case "23502": // not_null_violation
       case "23505": // unique_violation

@@ -8,7 +8,7 @@
 import type { PgTypes } from "@effect/sql-pg"
 import { EventStore, type LedgerError, type StagedEvent } from "@runledger/core"
 import { Clock, Effect } from "effect"
-import type { SqlError } from "effect/sql"
+import { SqlError } from "effect/sql"
 import type { Database, Place } from "../internal/database.ts"
 import * as EventRow from "../internal/eventRow.ts"
 import { mark } from "./positions.ts"
@@ -110,6 +110,9 @@ INSERT INTO events (${names.join(", ")})
 SELECT coalesce(position, nextval('positions')), ${names.slice(1).join(", ")}
 FROM marker, unnest(${names.map((_, index) => `$${index + 1}`).join(", ")}) AS given (${names.join(", ")})`
 
+/** How many rows one statement inserts: to write them down takes a few milliseconds, in which nobody else gets a turn. */
+const insertLimit = 500
+
 /** The scopes and names of events: how many are in each thread and run, and the status that each run has after them. */
 const tally = (events: Batch) => {
   const threads = new Map<string, number>()
@@ -139,8 +142,25 @@ const tally = (events: Batch) => {
   return { threads, runs, statuses, names }
 }
 
+/**
+ * How long somebody else's lock is waited for: nobody may hold up all connections of a process for good. A setting of the
+ * session would do as well, but what stands between client and server may refuse it.
+ */
+const lockTimeout = "10 seconds"
+
+const lockedForLong = new SqlError.SqlError({
+  reason: new SqlError.LockTimeoutError({
+    message: "a thread or a run is locked",
+    cause: undefined,
+    operation: "append"
+  })
+})
+
 /** Makes the insert of a ledger, and the lock that it begins with. */
-export const make = (query: Database["query"]): Pick<Database, "insert" | "lock"> => {
+export const make = (query: Database["query"]): Pick<Database, "insert" | "lock" | "goOnAfter"> => {
+  const lock = (text: string, params: ReadonlyArray<unknown>) =>
+    Effect.timeoutOrElse(query(text, params), { duration: lockTimeout, orElse: () => Effect.fail(lockedForLong) })
+
   /** Locks the scopes of events, and with `count` counts these. The sequences are those before them. */
   const raise = Effect.fnUntraced(function* (events: Batch, count: boolean) {
     const found = tally(events)
@@ -150,7 +170,7 @@ export const make = (query: Database["query"]): Pick<Database, "insert" | "lock"
     const names = new Map<string, number>()
     const given = [...found.runs.values()]
     const statuses = [...found.runs.keys()].map((runId) => (count ? found.statuses.get(runId) : undefined))
-    for (const [what, id, text, sequence] of yield* query(raiseScopes, [
+    for (const [what, id, text, sequence] of yield* lock(raiseScopes, [
       texts([...found.threads.keys()]),
       integers([...found.threads.values()].map(added)),
       texts([...found.runs.keys()]),
@@ -188,13 +208,17 @@ export const make = (query: Database["query"]): Pick<Database, "insert" | "lock"
     return Number(last)
   })
 
-  /** Makes what comes later go on after restored facts. */
-  const goOnAfter = Effect.fnUntraced(function* (
-    position: number,
+  /** Nobody draws a position between the question and the answer: who inserts waits. */
+  const goOnAfter = Effect.fnUntraced(function* (position: number) {
+    yield* lockEnd()
+    yield* query("SELECT setval('positions', greatest(last_value, $1)) FROM positions", [position])
+  })
+
+  /** Makes sequences go on after those of restored facts. */
+  const keepSequences = Effect.fnUntraced(function* (
     threads: ReadonlyMap<string, Scope>,
     runs: ReadonlyMap<string, Scope>
   ) {
-    yield* query("SELECT setval('positions', greatest(last_value, $1)) FROM positions", [position])
     for (const [table, scopes] of [
       ["threads", [...threads.values()]],
       ["runs", [...runs.values()]]
@@ -251,14 +275,18 @@ export const make = (query: Database["query"]): Pick<Database, "insert" | "lock"
         correlation: event.correlationId === undefined ? null : (names.get(event.correlationId) ?? null)
       })
     }
-    yield* query(
-      insertEvents,
-      Object.values(columns).map((column) => column(rows))
-    )
+    for (let at = 0; at < rows.length; at += insertLimit) {
+      const part = rows.slice(at, at + insertLimit)
+      yield* query(
+        insertEvents,
+        Object.values(columns).map((column) => column(part))
+      )
+    }
     if (places !== undefined) {
-      yield* goOnAfter(last, threads, runs)
+      yield* goOnAfter(last)
+      yield* keepSequences(threads, runs)
     }
   })
 
-  return { insert, lock: (events) => Effect.asVoid(raise(events, false)) }
+  return { insert, goOnAfter, lock: (events) => Effect.asVoid(raise(events, false)) }
 }

@@ -18,6 +18,8 @@ export const make = Effect.fnUntraced(function* (
   channel: string
 ): Effect.fn.Return<{ readonly signal: Follow.Signal; readonly committed: Effect.Effect<void> }, never, Scope.Scope> {
   const { changed, notify } = Follow.signal()
+  // Who waits when the ledger is closed reads, and fails.
+  yield* Effect.addFinalizer(() => Effect.sync(notify))
 
   const unsaid = Latch.makeUnsafe()
   yield* unsaid.await.pipe(

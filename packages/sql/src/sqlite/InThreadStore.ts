@@ -36,7 +36,7 @@ export interface Options {
  */
 export type OpenError = LedgerError.IntegrityError | LedgerError.UnavailableError | LedgerError.NotFound
 
-/** What a worker serves: the calls of the store, and how SQLite says that another connection has committed. */
+/** What a worker serves: the calls of the store, and a number that grows with each commit, of whatever connection. */
 export interface SqliteCalls extends SqlEventStore.Calls {
   readonly version: () => Effect.Effect<number, LedgerError.ReadError>
 }
@@ -66,6 +66,8 @@ export const open = Effect.fnUntraced(function* (
     }),
     Effect.mapError((error) => (error._tag === "SqlError" ? onSqlError(error) : error))
   )
+  const stillThere = inMemory ? Effect.void : yield* File.watch(path)
+  let commits = 0
   const query: Database["query"] = (text, params) => sql.unsafe(text, params).values
   const calls = SqlEventStore.calls({
     name: path,
@@ -77,24 +79,24 @@ export const open = Effect.fnUntraced(function* (
     isKnownEventId,
     // A transaction that writes is the only one.
     lock: () => Effect.void,
+    goOnAfter: () => Effect.void,
     ceiling: Effect.succeed(Number.MAX_SAFE_INTEGER),
-    committed: inMemory ? Effect.void : yield* File.watch(path),
+    committed: Effect.suspend(() => {
+      commits += 1
+      return stillThere
+    }),
     compact: inMemory ? Effect.void : compact(path, sql)
   })
   return {
     ...calls,
     version: () =>
       query("PRAGMA data_version", []).pipe(
-        Effect.map(([row = []]) => Number(row[0])),
+        Effect.map(([row = []]) => Number(row[0]) + commits),
         Effect.mapError(onSqlError)
       )
   }
 })
 
 /** The store over a ledger that is opened for as long as the scope lives. */
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<EventStore.EventStoreShape, OpenError, Scope.Scope> {
-  const calls = yield* open(options)
-  return SqlEventStore.fromCalls(calls, yield* Watch.signal(calls.version))
-})
+export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
+  Watch.watched(open(options))

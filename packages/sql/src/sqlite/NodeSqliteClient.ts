@@ -33,6 +33,9 @@ const all = (statement: StatementSync, params: ReadonlyArray<unknown>, arrays: b
   return statement.all(...(params as ReadonlyArray<SQLInputValue>))
 }
 
+/** How many statements are kept prepared: more than a store has, but for those whose text depends on how much is asked. */
+const preparedLimit = 200
+
 const connect = (database: DatabaseSync): Connection => {
   const prepared = new Map<string, StatementSync>()
 
@@ -40,6 +43,10 @@ const connect = (database: DatabaseSync): Connection => {
     let statement = prepared.get(sql)
     if (statement === undefined) {
       statement = database.prepare(sql)
+      const [oldest] = prepared.keys()
+      if (prepared.size >= preparedLimit && oldest !== undefined) {
+        prepared.delete(oldest)
+      }
       prepared.set(sql, statement)
     }
     return statement

@@ -4,7 +4,6 @@
 import { type EventStore, LedgerError, type StagedEvent } from "@runledger/core"
 import { Effect, type Scope } from "effect"
 import { Worker } from "node:worker_threads"
-import * as SqlEventStore from "../SqlEventStore.ts"
 import type { OpenError, Options, SqliteCalls } from "./InThreadStore.ts"
 import { fromPlain, pack, type Reply, type Request } from "./protocol.ts"
 import * as Watch from "./watch.ts"
@@ -94,15 +93,13 @@ const connect = (options: Options): Connection => {
 }
 
 /** Starts the worker and opens the ledger there, for as long as the scope lives. */
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<EventStore.EventStoreShape, OpenError, Scope.Scope> {
+const open = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<SqliteCalls, OpenError, Scope.Scope> {
   const { call } = yield* Effect.acquireRelease(
     Effect.sync(() => connect(options)),
     ({ close }) => close
   )
   yield* call<void, OpenError>("open")
-  const calls: SqliteCalls = {
+  return {
     append: (batch: ReadonlyArray<StagedEvent.StagedEvent>, options) =>
       Effect.suspend(() => call("append", pack(batch), options)),
     claimWriter: (writer) => call("claimWriter", writer),
@@ -119,5 +116,8 @@ export const make = Effect.fnUntraced(function* (
     restore: (part) => call("restore", part),
     version: () => call("version")
   }
-  return SqlEventStore.fromCalls(calls, yield* Watch.signal(calls.version))
 })
+
+/** The store over a ledger that is opened in a worker for as long as the scope lives. */
+export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
+  Watch.watched(open(options))

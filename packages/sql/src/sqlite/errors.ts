@@ -13,7 +13,7 @@ const resultCode = ({ reason: { cause } }: SqlError.SqlError): number | undefine
 /** Whether another connection has a lock that was needed. */
 export const isBusy = (error: SqlError.SqlError): boolean => {
   const code = resultCode(error)
-  return code === 5 || code === 6 // SQLITE_BUSY, SQLITE_LOCKED
+  return code === 5 || code === 6 || code === 15 // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL
 }
 
 export const isKnownEventId = ({ reason }: SqlError.SqlError): boolean =>
@@ -39,8 +39,11 @@ export const fromSqlError =
         return unavailable(
           `cannot be read or written: its disk is full or failing (${error.message}); nothing of this batch was written`
         )
-      case 3: // SQLITE_PERM
       case 8: // SQLITE_READONLY
+        return unavailable(
+          "cannot be written: it was opened with readOnly, or this user may only read the file or its folder"
+        )
+      case 3: // SQLITE_PERM
       case 14: // SQLITE_CANTOPEN
       case 23: // SQLITE_AUTH
         return unavailable(
@@ -48,9 +51,12 @@ export const fromSqlError =
         )
       case 11: // SQLITE_CORRUPT
       case 26: // SQLITE_NOTADB
-      case 1: // SQLITE_ERROR: a table or a column that is missing
       case 19: // SQLITE_CONSTRAINT: sequences that contradict the index
         return damaged(path, error.message, error.reason.cause)
+      case 1: // SQLITE_ERROR
+        return /^no such (table|column)/.test(error.message)
+          ? damaged(path, error.message, error.reason.cause)
+          : unavailable(`failed: ${error.message}`)
       default:
         return unavailable(`failed: ${error.message}`)
     }

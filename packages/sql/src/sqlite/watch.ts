@@ -2,23 +2,31 @@
  * How followers learn that another process has committed: SQLite is asked, again and again, for as long as there are
  * followers.
  */
-import { Follow, type LedgerError } from "@runledger/core"
+import { type EventStore, Follow } from "@runledger/core"
 import { Effect, RcRef, type Scope } from "effect"
+import * as SqlEventStore from "../SqlEventStore.ts"
+import type { SqliteCalls } from "./InThreadStore.ts"
 
 /** How often it is asked. The median follower learns of a commit in half this time, for about 1 % of a core. */
 const interval = "100 millis"
 
-/** The signal of a ledger: its own commits, and those of which `version` tells. */
-export const signal = Effect.fnUntraced(function* (
-  version: () => Effect.Effect<number, LedgerError.ReadError>
-): Effect.fn.Return<Follow.Signal, never, Scope.Scope> {
+/**
+ * A store of calls that followers are told about: at once of what it commits itself, and soon of what others do, and of
+ * what went on after its caller was interrupted.
+ */
+export const watched = Effect.fnUntraced(function* <E, R>(
+  open: Effect.Effect<SqliteCalls, E, R>
+): Effect.fn.Return<EventStore.EventStoreShape, E, R | Scope.Scope> {
   const { changed, notify } = Follow.signal()
+  // Before the ledger is opened, so that it is done after it was closed: who waits then reads, and fails.
+  yield* Effect.addFinalizer(() => Effect.sync(notify))
+  const calls = yield* open
 
   const poll = Effect.gen(function* () {
     let seen: number | undefined
     while (true) {
       // What is wrong with the ledger, a follower learns when it reads.
-      const found = yield* Effect.orElseSucceed(version(), () => undefined)
+      const found = yield* Effect.orElseSucceed(calls.version(), () => undefined)
       if (found === undefined || found !== seen) {
         seen = found
         notify()
@@ -28,5 +36,5 @@ export const signal = Effect.fnUntraced(function* (
   })
 
   const polling = yield* RcRef.make({ acquire: Effect.forkScoped(poll) })
-  return { notify, changed: Effect.andThen(RcRef.get(polling), changed) }
+  return SqlEventStore.fromCalls(calls, { notify, changed: Effect.andThen(RcRef.get(polling), changed) })
 })

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cursor, type EventStore, LedgerError } from "@runledger/core"
 import * as PostgresLedger from "@runledger/sql/postgres"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Latch, Layer, Redacted } from "effect"
 import { randomBytes } from "node:crypto"
 import { inspect } from "node:util"
 import { expectTypeOf } from "vitest"
 import { event, events, readAll, thread } from "../sqlite/support.ts"
-import { changed, execute, newDatabase, open } from "./support.ts"
+import { changed, execute, hold, newDatabase, open } from "./support.ts"
 
 const inSchema = (url: string, schema: string) => changed(url, { search: `?options=-c%20search_path%3D${schema}` })
 
@@ -147,8 +147,11 @@ describe("opening a ledger in PostgreSQL", () => {
       const url = yield* newDatabase
       yield* execute(url, "GRANT CREATE ON SCHEMA public TO PUBLIC")
       const limited = yield* newRole(url, "CONNECTION LIMIT 1")
-      yield* Effect.forkChild(execute(limited, "SELECT pg_sleep(0.3)"))
-      yield* Effect.eventually(Effect.flip(execute(limited, "SELECT 1")))
+      const held = yield* Latch.make()
+      yield* Effect.forkChild(
+        Effect.scoped(Effect.andThen(hold(limited, "SELECT 1"), Effect.andThen(held.open, Effect.sleep("300 millis"))))
+      )
+      yield* held.await
       const store = yield* open(limited)
       assert.strictEqual(yield* store.count(Cursor.ledger), 0)
     })

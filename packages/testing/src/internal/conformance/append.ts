@@ -47,7 +47,7 @@ export const append = [
   ),
   make(
     "append.commit-order",
-    "Events MUST be kept in the order of their batch, and batches in the order of their commits; positions ascend in that order.",
+    "Events MUST be kept in the order of their batch, and a batch after those that were committed before it was sent; sequences and positions ascend in that order.",
     function* (open) {
       const store = yield* open
       yield* store.append([event(5), event(1), event(4)])

@@ -14,6 +14,7 @@ import {
   ids,
   idsOf,
   ledger,
+  nextMillisecond,
   readAll,
   run,
   runScope,
@@ -30,6 +31,8 @@ const fact = (n: number, place: Omit<Partial<Fact>, "payload"> & { readonly posi
   recordedAt: 1_600_000_000_000 + n,
   ...place
 })
+
+const numbered = (n: number) => ({ position: n, threadSequence: n, runSequence: n })
 
 const inThread = { threadId: "thread-1" }
 const inRun = { runId: "run-1" }
@@ -55,8 +58,14 @@ const part: EventStore.Part = {
     { threadId: "thread-gone", floor: 8 }
   ],
   runs: [
-    { runId: "run-1", threadId: "thread-1", status: "waiting", facts: 2, floor: 0, ordinal: 7, state: '{"b":1,"a":2}' },
-    { runId: "run-2", threadId: "thread-1", status: "done", doneReason: "natural", facts: 2, floor: 3 },
+    {
+      ...{ runId: "run-1", threadId: "thread-1", status: "waiting", facts: 2, floor: 0 },
+      ...{ ordinal: 7, state: '{"b":1,"a":2}', startedAt: event(1).occurredAt, updatedAt: 1_600_000_000_003 }
+    },
+    {
+      ...{ runId: "run-2", threadId: "thread-1", status: "done", doneReason: "natural", facts: 2, floor: 3 },
+      ...{ startedAt: event(2).occurredAt, updatedAt: 1_600_000_000_004 }
+    },
     { runId: "run-gone", threadId: "thread-gone", status: "done", doneReason: "error", facts: 0, floor: 6 }
   ],
   writers: [
@@ -100,13 +109,8 @@ export const restore = [
         { threadId: "thread-2", facts: 1, floor: 0 },
         { threadId: "thread-gone", facts: 0, floor: 8 }
       ])
-      const times = [[1, 3], [2, 4], []].map(([first, last]) =>
-        first === undefined || last === undefined
-          ? {}
-          : { startedAt: event(first).occurredAt, updatedAt: 1_600_000_000_000 + last }
-      )
-      const runs = part.runs?.map((run, index) => ({ ...run, ...times[index] })) ?? []
-      yield* expect("the runs", yield* Effect.forEach(runs, ({ runId }) => store.run(runId)), runs)
+      const runs = yield* Effect.forEach(part.runs ?? [], ({ runId }) => store.run(runId))
+      yield* expect("the runs", runs, part.runs)
       const listed = yield* Stream.runCollect(store.runs())
       yield* expect(
         "the runs in the list",
@@ -209,6 +213,43 @@ export const restore = [
     }
   ),
   make(
+    "restore.run-gone",
+    "What was pruned or erased of a run since MUST stay away when a part is restored again.",
+    function* (open) {
+      const store = yield* open
+      const ended = [event(1), finish(2, {}, { _tag: "Blocked", value: "secret" })]
+      yield* store.append(ended, { runs: [{ runId: "run-1", ordinal: 1, state: '"secret"' }] })
+      const then = { runs: [yield* store.run("run-1")] }
+      yield* store.erase({ threadId: "thread-1" })
+      const erased = yield* store.run("run-1")
+      yield* store.restore(then)
+      yield* expect("the erased run", yield* store.run("run-1"), erased)
+      yield* nextMillisecond
+      yield* store.prune({ before: ((yield* readAll(store, ledger)).at(-1)?.recordedAt ?? 0) + 1 })
+      const pruned = yield* store.run("run-1")
+      yield* store.restore(then)
+      yield* expect("the pruned run", yield* store.run("run-1"), pruned)
+      yield* store.append([event(3)])
+      yield* expect("the next sequence", (yield* store.get(eventId(3))).runSequence, 3)
+    }
+  ),
+  make(
+    "restore.floor-ahead",
+    "Positions MUST go on after the floor that was restored, so that readers see what comes.",
+    function* (open) {
+      const store = yield* open
+      yield* store.restore({ facts: [fact(1, { position: 1, ...inThread, threadSequence: 1 })] })
+      yield* store.restore({ threads: [{ threadId: "thread-1", floor: 5 }], floor: 90 })
+      const { next } = yield* store.read({ scope: ledger })
+      const follower = yield* following(store, { scope: ledger, from: "now" })
+      yield* follower.untilCaughtUp
+      yield* store.append([event(2)])
+      yield* expect("what is read", ids((yield* store.read({ scope: ledger, after: next })).facts), idsOf(2))
+      yield* expect("what a follower gets", ids(yield* follower.facts(1)), idsOf(2))
+      yield* expect("its sequence", (yield* store.get(eventId(2))).threadSequence, 6)
+    }
+  ),
+  make(
     "restore.refuses",
     "Facts, ids and marks that no store can keep MUST be refused: a ValidationError.",
     function* (open) {
@@ -221,7 +262,14 @@ export const restore = [
         { facts: [{ ...next, eventId: eventId(2), kind: "\0" }] },
         { threads: [{ threadId: "\ud800", floor: 0 }] },
         { runs: [{ runId: "\0", status: "done" as const, facts: 0, floor: 0 }] },
-        { writers: [{ writer: "w", epoch: 0.5, highWater: 0 }] }
+        { runs: [{ runId: "r", status: "done" as const, facts: 0, floor: -1 }] },
+        { runs: [{ runId: "r", status: "lost" as never, facts: 0, floor: 0 }] },
+        { writers: [{ writer: "w", epoch: 0.5, highWater: 0 }] },
+        { floor: Number.NaN },
+        { facts: [{ ...next, eventId: eventId(2), position: 1.5 }] },
+        { facts: [{ ...next, eventId: eventId(2), recordedAt: Number.NaN }] },
+        { facts: [{ ...next, eventId: eventId(2), threadSequence: 0 }] },
+        { facts: [2, 3].map((position) => ({ ...next, ...numbered(position), eventId: eventId(2) })) }
       ]) {
         yield* expectFailure(`the part ${JSON.stringify(bad)}`, store.restore(bad), "ValidationError")
       }
