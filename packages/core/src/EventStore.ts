@@ -362,15 +362,14 @@ const notJson = (what: string): SerializationError =>
   new SerializationError({ message: `${what} is no JSON text, or has a lone surrogate; make it with JSON.stringify` })
 
 /**
- * What is wrong with a batch, if anything: an event that no store can keep, a payload or a state that is no JSON text and
- * could not be read again, an expected cursor of a scope that no event is in or that is not one of that scope.
+ * What is wrong with the events of a batch, if anything: one that no store can keep, a payload that is no JSON text and
+ * could not be read again.
  *
  * @category for stores
  * @since 0.1.0
  */
 export const check = (
-  batch: ReadonlyArray<StagedEvent.StagedEvent>,
-  { expected = [], runs = [], writers = [] }: AppendOptions = {}
+  batch: ReadonlyArray<StagedEvent.StagedEvent>
 ): ValidationError | SerializationError | undefined => {
   const storable = StagedEvent.checkStorable(batch)
   if (Result.isFailure(storable)) {
@@ -381,6 +380,20 @@ export const check = (
       return notJson(`the payload of ${kind}`)
     }
   }
+  return undefined
+}
+
+/**
+ * What is wrong with the options of an append, if anything: an expected cursor of a scope that no event is in or that is
+ * not one of that scope, a mark or a state that no store can keep.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const checkOptions = (
+  batch: ReadonlyArray<StagedEvent.StagedEvent>,
+  { expected = [], runs = [], writers = [] }: AppendOptions
+): ValidationError | SerializationError | undefined => {
   for (const { cursor, scope } of expected) {
     const isIn = (event: StagedEvent.StagedEvent): boolean =>
       scope._tag === "Thread" ? event.threadId === scope.threadId : event.runId === scope.runId

@@ -244,7 +244,7 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       batch: ReadonlyArray<StagedEvent>,
       options: EventStore.AppendOptions = {}
     ) {
-      const problem = EventStore.check(batch, options)
+      const problem = EventStore.check(batch) ?? EventStore.checkOptions(batch, options)
       if (problem !== undefined) {
         return yield* problem
       }

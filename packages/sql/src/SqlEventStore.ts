@@ -56,6 +56,28 @@ export const patience = Schedule.min([Schedule.exponential("2 millis", 1.6), Sch
   Schedule.upTo({ duration: "10 seconds" })
 )
 
+/** How many events are checked before others get a turn: some milliseconds, if their payloads are long. */
+const checkLimit = 500
+
+const check = Effect.fnUntraced(function* (
+  batch: ReadonlyArray<StagedEvent.StagedEvent>,
+  options: EventStore.AppendOptions
+) {
+  for (let at = 0; at < batch.length; at += checkLimit) {
+    if (at > 0) {
+      yield* Effect.yieldNow
+    }
+    const problem = EventStore.check(batch.slice(at, at + checkLimit))
+    if (problem !== undefined) {
+      return yield* problem
+    }
+  }
+  const problem = EventStore.checkOptions(batch, options)
+  if (problem !== undefined) {
+    return yield* problem
+  }
+})
+
 const isSqlError = (error: { readonly _tag: string }): error is SqlError.SqlError => error._tag === "SqlError"
 
 /**
@@ -73,11 +95,7 @@ export const calls = (db: Database): Calls => {
       Effect.mapError((error) => (isSqlError(error) ? db.onSqlError(error) : (error as Exclude<E, SqlError.SqlError>)))
     )
   return {
-    append: (batch, options = {}) =>
-      Effect.suspend((): Effect.Effect<void, LedgerError.AppendError> => {
-        const problem = EventStore.check(batch, options)
-        return problem === undefined ? attempt(Append.append(db, batch, options)) : Effect.fail(problem)
-      }),
+    append: (batch, options = {}) => Effect.andThen(check(batch, options), attempt(Append.append(db, batch, options))),
     claimWriter: (writer) =>
       Effect.suspend((): Effect.Effect<EventStore.Writer, LedgerError.ValidationError | ReadError> => {
         const problem = EventStore.checkWriter(writer)

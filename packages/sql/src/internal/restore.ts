@@ -52,10 +52,8 @@ WHERE run_id = ? AND ${lastRecorded} <= ?
 
 const restoreRun = Effect.fnUntraced(function* (db: Database, run: EventStore.RunRecord) {
   const { doneReason = null, facts, floor, ordinal = null, runId, state = null, status, threadId = null } = run
-  yield* db.query(updateRun, [
-    ...[status, state, ordinal, doneReason, runId, run.updatedAt ?? 0],
-    ...[floor, floor, facts, ordinal]
-  ])
+  const updated = [status, state, ordinal, doneReason, runId, run.updatedAt ?? 0, floor, floor, facts, ordinal]
+  yield* db.query(updateRun, updated)
   yield* db.query(
     `INSERT INTO runs (run_id, thread, status, done_reason, state, ordinal, floor)
      VALUES (?, (SELECT id FROM threads WHERE thread_id = ?), ?, ?, ?, ?, ?)

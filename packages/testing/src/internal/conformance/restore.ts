@@ -32,8 +32,6 @@ const fact = (n: number, place: Omit<Partial<Fact>, "payload"> & { readonly posi
   ...place
 })
 
-const numbered = (n: number) => ({ position: n, threadSequence: n, runSequence: n })
-
 const inThread = { threadId: "thread-1" }
 const inRun = { runId: "run-1" }
 
@@ -59,12 +57,25 @@ const part: EventStore.Part = {
   ],
   runs: [
     {
-      ...{ runId: "run-1", threadId: "thread-1", status: "waiting", facts: 2, floor: 0 },
-      ...{ ordinal: 7, state: '{"b":1,"a":2}', startedAt: event(1).occurredAt, updatedAt: 1_600_000_000_003 }
+      runId: "run-1",
+      threadId: "thread-1",
+      status: "waiting",
+      facts: 2,
+      floor: 0,
+      ordinal: 7,
+      state: '{"b":1,"a":2}',
+      startedAt: event(1).occurredAt,
+      updatedAt: 1_600_000_000_003
     },
     {
-      ...{ runId: "run-2", threadId: "thread-1", status: "done", doneReason: "natural", facts: 2, floor: 3 },
-      ...{ startedAt: event(2).occurredAt, updatedAt: 1_600_000_000_004 }
+      runId: "run-2",
+      threadId: "thread-1",
+      status: "done",
+      doneReason: "natural",
+      facts: 2,
+      floor: 3,
+      startedAt: event(2).occurredAt,
+      updatedAt: 1_600_000_000_004
     },
     { runId: "run-gone", threadId: "thread-gone", status: "done", doneReason: "error", facts: 0, floor: 6 }
   ],
@@ -257,6 +268,7 @@ export const restore = [
       yield* other.append([event(1)])
       const [fact] = yield* readAll(other, ledger)
       const next = { ...fact, position: 2, threadSequence: 2, runSequence: 2 } as CanonicalEvent.CanonicalEvent
+      const numbered = (n: number) => ({ ...next, position: n, threadSequence: n, runSequence: n, eventId: eventId(2) })
       for (const bad of [
         { facts: [{ ...next, eventId: "nope" }] },
         { facts: [{ ...next, eventId: eventId(2), kind: "\0" }] },
@@ -269,7 +281,7 @@ export const restore = [
         { facts: [{ ...next, eventId: eventId(2), position: 1.5 }] },
         { facts: [{ ...next, eventId: eventId(2), recordedAt: Number.NaN }] },
         { facts: [{ ...next, eventId: eventId(2), threadSequence: 0 }] },
-        { facts: [2, 3].map((position) => ({ ...next, ...numbered(position), eventId: eventId(2) })) }
+        { facts: [numbered(2), numbered(3)] }
       ]) {
         yield* expectFailure(`the part ${JSON.stringify(bad)}`, store.restore(bad), "ValidationError")
       }
