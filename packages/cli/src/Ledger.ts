@@ -103,11 +103,11 @@ export const isSame = (a: string, b: string): boolean => {
 export const floor = (store: EventStore.EventStoreShape, scope: Cursor.ReadScope) =>
   Effect.mapBoth(store.read({ scope, limit: 0 }), { onFailure: Failure.ledger, onSuccess: ({ floor }) => floor })
 
+const bytes = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+
 /** How many bytes the files of a ledger have; undefined for one that is not a file. */
-export const size = (ledger: string): number | undefined => {
-  const bytes = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  return isUrl(ledger) ? undefined : bytes(ledger) + bytes(`${ledger}-wal`)
-}
+export const size = (ledger: string): number | undefined =>
+  isUrl(ledger) ? undefined : bytes(ledger) + bytes(`${ledger}-wal`)
 
 /** The facts of a scope, in order: those after a cursor, or all. */
 export const facts = (

@@ -66,12 +66,13 @@ interface Input {
   readonly bytes: Stream.Stream<Uint8Array, Failure.Failure>
 }
 
+const unreadable = (name: string) => (error: { readonly message: string }) =>
+  Failure.usage(`cannot read ${Format.inline(name)}: ${error.message}`)
+
 /** The inputs, each of which was seen to be there before the first is read. */
 const inputsOf = Effect.fnUntraced(function* (files: ReadonlyArray<string>) {
   const fs = yield* FileSystem.FileSystem
   const stdio = yield* Stdio.Stdio
-  const unreadable = (name: string) => (error: { readonly message: string }) =>
-    Failure.usage(`cannot read ${Format.inline(name)}: ${error.message}`)
   if (files.length === 0) {
     if (process.stdin.isTTY) {
       yield* Output.notice("reading events from the terminal, a JSON object a line; end with Ctrl-D")

@@ -19,22 +19,22 @@ interface Seen {
   status: Lifecycle.RunStatus | undefined
 }
 
+const seenOf = (scopes: Map<string, Seen>, id: string): Seen => {
+  const known = scopes.get(id)
+  if (known !== undefined) {
+    return known
+  }
+  const seen = { sequence: 0, facts: 0, floor: 0, status: undefined }
+  scopes.set(id, seen)
+  return seen
+}
+
 /** What was seen of a ledger so far, and the faults in a fact that comes next. */
 const checker = (store: EventStore.EventStoreShape) => {
   const ids = new Set<string>()
   const threads = new Map<string, Seen>()
   const runs = new Map<string, Seen>()
   let position = 0
-
-  const seenOf = (scopes: Map<string, Seen>, id: string): Seen => {
-    const known = scopes.get(id)
-    if (known !== undefined) {
-      return known
-    }
-    const seen = { sequence: 0, facts: 0, floor: 0, status: undefined }
-    scopes.set(id, seen)
-    return seen
-  }
 
   /** Sequences are dense above the floor of their scope, and ascend below it. */
   const follows = Effect.fnUntraced(function* (
@@ -52,6 +52,8 @@ const checker = (store: EventStore.EventStoreShape) => {
     if (sequence !== undefined && sequence > expected) {
       seen.floor = sequence > seen.floor + 1 ? yield* Ledger.floor(store, scope) : seen.floor
       if (sequence <= seen.floor + 1) {
+        // What was pruned may have changed it.
+        seen.status = undefined
         return undefined
       }
     }
@@ -84,10 +86,10 @@ const checker = (store: EventStore.EventStoreShape) => {
     return faults.filter((fault) => fault !== undefined).map((fault) => `position ${fact.position}: ${fault}`)
   })
 
-  /** What is wrong with the entry of a run, unless more facts of it have come since they were read. */
-  const checkRun = ({ facts, runId, status }: EventStore.RunEntry): ReadonlyArray<string> => {
+  /** What is wrong with the entry of a run, unless its last facts were pruned, or more have come since they were read. */
+  const checkRun = ({ facts, floor, runId, status }: EventStore.RunEntry): ReadonlyArray<string> => {
     const seen = runs.get(runId)
-    return seen?.status === undefined || seen.status === status || seen.facts !== facts
+    return seen?.status === undefined || seen.status === status || seen.sequence <= floor || seen.facts !== facts
       ? []
       : [`run ${Format.inline(runId)}: it is listed as ${status}, and ${seen.status} by its facts`]
   }

@@ -4,11 +4,9 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
-import { inject } from "vitest"
-import type {} from "../../sql/test/postgres/globalSetup.ts"
-import { createDatabase } from "../../../scripts/postgres.ts"
-import { roundTrip } from "./copying.ts"
-import { entriesOf, event, makeEventful, makeLarge, stopWriting, withStore } from "./ledgers.ts"
+import { copyUpTo, roundTrip } from "./copying.ts"
+import { contentsOf, event, factsIn, finished, makeEventful, makeLarge, started, withStore } from "./ledgers.ts"
+import { newDatabase } from "./postgres.ts"
 import { assertFailed, folder, record, runledger, starting, jsonLines, runFinish, runStart } from "./process.ts"
 
 const eventful = join(folder(), "eventful.db")
@@ -19,8 +17,6 @@ beforeAll(async () => {
   await makeLarge(large, 5000)
 })
 
-const database = (): Promise<string> => createDatabase(inject("postgresUrl"))
-
 const copy = (from: string, to: string) => runledger(folder(), "copy", "--from", from, "--to", to)
 
 const outputOf = async (...args: ReadonlyArray<string>): Promise<string> => {
@@ -29,19 +25,17 @@ const outputOf = async (...args: ReadonlyArray<string>): Promise<string> => {
   return stdout
 }
 
+const assertWhole = async (ledger: string, facts: number): Promise<void> =>
+  assert.match(
+    await outputOf("verify", "--ledger", ledger),
+    new RegExp(`^${facts.toLocaleString("en-US")} facts? in .*, no faults\n$`)
+  )
+
 /** Both ledgers say the same, and the second is whole. */
 const assertCopied = async (from: string, to: string): Promise<void> => {
-  for (const command of [
-    ["export", "--all"],
-    ["runs", "--json"]
-  ]) {
-    assert.strictEqual(
-      await outputOf(...command, "--ledger", to),
-      await outputOf(...command, "--ledger", from),
-      command.join(" ")
-    )
-  }
-  assert.match(await outputOf("verify", "--ledger", to), /, no faults\n$/)
+  const contents = await contentsOf(from)
+  assert.deepStrictEqual(await contentsOf(to), contents)
+  await assertWhole(to, contents.facts.length)
 }
 
 const copied = (facts: string, has: string, more: string): RegExp =>
@@ -49,7 +43,7 @@ const copied = (facts: string, has: string, more: string): RegExp =>
 
 describe.concurrent("a copy", () => {
   it("has everything, also by way of Postgres", async () => {
-    const [file, server, back] = [join(folder(), "file.db"), await database(), join(folder(), "back.db")]
+    const [file, server, back] = [join(folder(), "file.db"), await newDatabase(), join(folder(), "back.db")]
     for (const [from, to] of [
       [eventful, file],
       [file, server],
@@ -57,20 +51,26 @@ describe.concurrent("a copy", () => {
     ] as const) {
       assert.match((await copy(from, to)).stdout, copied("16", "16", "4 threads, 8 runs and 2 writers"))
       await assertCopied(eventful, to)
-      assert.deepStrictEqual(await entriesOf(to), await entriesOf(eventful))
+    }
+    for (const command of [
+      ["export", "--all"],
+      ["runs", "--json"]
+    ]) {
+      const said = await outputOf(...command, "--ledger", eventful)
+      assert.strictEqual(await outputOf(...command, "--ledger", server), said)
+      assert.strictEqual(await outputOf(...command, "--ledger", back), said)
     }
   })
 
   it("of a ledger in Postgres has everything", async () => {
-    const [from, to] = [await database(), await database()]
+    const [from, to] = [await newDatabase(), await newDatabase()]
     await makeEventful(from)
     assert.match((await copy(from, to)).stdout, copied("16", "16", "4 threads, 8 runs and 2 writers"))
     await assertCopied(from, to)
-    assert.deepStrictEqual(await entriesOf(to), await entriesOf(from))
   })
 
-  it("that is killed on its way to Postgres goes on there", async () => {
-    await roundTrip(4000, await database())
+  it("that is killed on its way to Postgres goes on there", { timeout: 180_000 }, async () => {
+    await roundTrip(5000, await newDatabase())
   })
 
   it("of an empty ledger is one", async () => {
@@ -79,7 +79,7 @@ describe.concurrent("a copy", () => {
     const { stderr, stdout } = await copy(join(cwd, "runledger.db"), join(cwd, "to.db"))
     assert.strictEqual(stderr, "")
     assert.match(stdout, copied("0", "0", "0 threads, 0 runs and 0 writers"))
-    assert.strictEqual(await outputOf("verify", "--ledger", join(cwd, "to.db")), `0 facts in ${cwd}/to.db, no faults\n`)
+    await assertWhole(join(cwd, "to.db"), 0)
   })
 
   it("made again adds nothing, and later what has been recorded since", async () => {
@@ -102,60 +102,86 @@ describe.concurrent("a copy", () => {
     await outputOf("prune", "--before", new Date().toISOString(), "--ledger", from)
     await record(cwd, jsonLines(runStart("d")))
     assert.match((await copy(from, to)).stdout, copied("1", "4", "1 thread, 4 runs and 0 writers"))
-    const kept = await outputOf("export", "--all", "--ledger", to)
-    assert.isTrue(kept.endsWith(await outputOf("export", "--all", "--ledger", from)), kept)
-    assert.match(await outputOf("verify", "--ledger", to), /^4 facts in .*, no faults\n$/)
+    assert.deepStrictEqual((await contentsOf(to)).facts.slice(2), (await contentsOf(from)).facts)
+    await assertWhole(to, 4)
+  })
+
+  it("goes on where a run of it was pruned in part since", async () => {
+    const [from, to] = [join(folder(), "from.db"), join(folder(), "to.db")]
+    const say = () => event({ runId: "run", threadId: "thread" })
+    await withStore(from, (store) => store.append([started("run", "thread"), say(), event({ runId: "live" })]))
+    await copy(from, to)
+    await withStore(from, (store) => store.append([say(), finished("run", "thread")]))
+    await outputOf("prune", "--before", new Date().toISOString(), "--ledger", from)
+    await withStore(from, (store) => store.append([say(), say()]))
+    assert.match((await copy(from, to)).stdout, copied("2", "5", "1 thread, 2 runs and 0 writers"))
+    assert.deepStrictEqual(
+      (await contentsOf(to)).facts.map(({ runSequence }) => runSequence),
+      [1, 2, 1, 5, 6]
+    )
+    await assertWhole(to, 5)
   })
 })
 
 describe.concurrent("a copy that is stopped in the middle", () => {
-  it.each([["SIGKILL", null] as const, ["SIGINT", 130] as const, ["SIGTERM", 143] as const])(
+  it.each([["SIGINT", 130] as const, ["SIGTERM", 143] as const])(
     "by %s holds the beginning, and goes on when it is called again",
     async (signal, status) => {
-      const cwd = folder()
-      const to = join(cwd, "to.db")
-      const copying = starting(cwd, "copy", "--from", large, "--to", "to.db")
-      const { facts, release } = await stopWriting(to)
-      copying.kill(signal)
-      const ended = await copying.ended
-      release()
+      const to = await newDatabase()
+      const ended = await copyUpTo(2500, large, to, (copying) => {
+        copying.kill(signal)
+        return copying.ended
+      })
       assert.deepInclude(ended, { status, stdout: "", stderr: "" })
-      assert.isBelow(facts, 5000)
-      assert.strictEqual(
-        await outputOf("verify", "--ledger", to),
-        `${facts.toLocaleString("en-US")} facts in ${to}, no faults\n`
-      )
-      const beginning = await outputOf("export", "--all", "--ledger", to)
-      assert.isTrue((await outputOf("export", "--all", "--ledger", large)).startsWith(beginning))
-      const rest = (5000 - facts).toLocaleString("en-US")
-      assert.match((await copy(large, to)).stdout, copied(rest, "5,000", "5 threads, 5 runs and 0 writers"))
+      await assertWhole(to, 2000)
+      assert.deepStrictEqual((await contentsOf(to)).facts, (await contentsOf(large)).facts.slice(0, 2000))
+      assert.match((await copy(large, to)).stdout, copied("3,000", "5,000", "5 threads, 5 runs and 0 writers"))
       await assertCopied(large, to)
     }
   )
 
+  it("by SIGKILL does so in a file too", async () => {
+    let to: string
+    let facts: number
+    do {
+      const cwd = folder()
+      to = join(cwd, "to.db")
+      const copying = starting(cwd, "copy", "--from", large, "--to", "to.db")
+      while (factsIn(to) === 0) {
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      copying.kill("SIGKILL")
+      await copying.ended
+      facts = factsIn(to)
+      // It may have come to its end before.
+    } while (facts === 5000)
+    await assertWhole(to, facts)
+    assert.deepStrictEqual((await contentsOf(to)).facts, (await contentsOf(large)).facts.slice(0, facts))
+    assert.isTrue(
+      (await copy(large, to)).stdout.startsWith(`${(5000 - facts).toLocaleString("en-US")} facts copied to `)
+    )
+    await assertCopied(large, to)
+  })
+
   it("and gets new facts meanwhile has these too", async () => {
-    const cwd = folder()
-    const from = join(cwd, "from.db")
+    const [from, to] = [join(folder(), "from.db"), await newDatabase()]
     await makeLarge(from, 5000)
-    const copying = starting(cwd, "copy", "--from", "from.db", "--to", "to.db")
-    const { release } = await stopWriting(join(cwd, "to.db"))
-    await withStore(from, (store) => store.append([event({ threadId: "late" }), event({ threadId: "late" })]))
-    release()
-    const { status, stdout } = await copying.ended
+    const { status, stdout } = await copyUpTo(2500, from, to, () =>
+      withStore(from, (store) => store.append([event({ threadId: "late" }), event({ threadId: "late" })]))
+    )
     assert.strictEqual(status, 0)
     assert.match(stdout, copied("5,002", "5,002", "6 threads, 5 runs and 0 writers"))
-    await assertCopied(from, join(cwd, "to.db"))
+    await assertCopied(from, to)
   })
 })
 
 describe.concurrent("what is no beginning of the source is refused and left as it is", () => {
   const assertRefused = async (from: string, to: string, message: RegExp) => {
-    const before = await outputOf("export", "--all", "--ledger", to)
+    const before = await contentsOf(to)
     const ended = await copy(from, to)
     assertFailed(ended, 3, message)
     assert.strictEqual(ended.stdout, "")
-    assert.strictEqual(await outputOf("export", "--all", "--ledger", to), before)
-    assert.match(await outputOf("verify", "--ledger", to), /, no faults\n$/)
+    assert.deepStrictEqual(await contentsOf(to), before)
   }
   const refusal = (why: string): RegExp =>
     new RegExp(
@@ -176,12 +202,15 @@ describe.concurrent("what is no beginning of the source is refused and left as i
     await assertRefused(large, to, refusal("is not there"))
   })
 
-  it("the same event at another place", async () => {
-    const cwd = folder()
-    const [from, to] = [join(cwd, "from.db"), join(cwd, "to.db")]
-    const twice = event({ threadId: "thread" })
-    await withStore(from, (store) => store.append([event({ threadId: "thread" }), twice]))
-    await withStore(to, (store) => store.append([twice]))
+  it.each([
+    ["position", [event({ threadId: "other" })], []],
+    ["sequence of its thread", [event({ threadId: "thread" })], [event({ threadId: "other" })]],
+    ["sequence of its run", [event({ runId: "run" })], [event({ runId: "other" })]]
+  ] as const)("the same event with another %s", async (_, before, instead) => {
+    const [from, to] = [join(folder(), "from.db"), join(folder(), "to.db")]
+    const last = event({ threadId: "thread", runId: "run" })
+    await withStore(from, (store) => store.append([...before, last]))
+    await withStore(to, (store) => store.append([...instead, last]))
     await assertRefused(from, to, refusal("is not there"))
   })
 

@@ -11,7 +11,7 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { makeLarge, withStore } from "./ledgers.ts"
-import { bin, folder, runledger, starting } from "./process.ts"
+import { bin, type Ended, folder, runledger, starting } from "./process.ts"
 
 /** Copies, and says how many bytes of memory that took at most; 0 where the system does not tell. */
 const copy = async (from: string, to: string) => {
@@ -45,28 +45,44 @@ const digestOf = async (ledger: string): Promise<string> => {
 
 const key = 1803
 
-/** Starts a copy into Postgres, and kills it while it writes the fact at a position. */
-const killAt = (position: number, from: string, url: string) =>
+/**
+ * Starts a copy into a Postgres database, lets it come as far as the fact at a position, and does something to it there;
+ * how it ends.
+ */
+export const copyUpTo = (
+  position: number,
+  from: string,
+  url: string,
+  act: (copying: ReturnType<typeof starting>) => Promise<unknown>
+): Promise<Ended> =>
   Effect.gen(function* () {
+    // Makes the tables.
+    yield* Effect.promise(() => withStore(url, () => Effect.void))
     const sql = yield* PgClient.make({ url: Redacted.make(url), maxConnections: 2 })
-    yield* sql.unsafe(`
+    const [at, lock] = [sql.literal(`${position}`), sql.literal(`${key}`)]
+    yield* sql`
       CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF NEW.position = ${position} THEN PERFORM pg_advisory_xact_lock(${key}); END IF; RETURN NEW;
-      END $$;
-      CREATE TRIGGER wait BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION wait()`).valuesUnprepared
-    yield* sql.withTransaction(
+        IF NEW.position = ${at} THEN PERFORM pg_advisory_xact_lock(${lock}); END IF;
+        RETURN NEW;
+      END $$`.unprepared
+    yield* sql`CREATE TRIGGER wait BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION wait()`.unprepared
+    const copying = yield* sql.withTransaction(
       Effect.gen(function* () {
-        yield* sql`SELECT pg_advisory_xact_lock(${key})`
+        yield* sql`SELECT pg_advisory_xact_lock(${lock})`
         const copying = starting(folder(), "copy", "--from", from, "--to", url)
-        const waits = sql`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = ${key} AND NOT granted`
+        const waits = sql`
+          SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()
+          WHERE locktype = 'advisory' AND objid = ${lock} AND NOT granted`
         while ((yield* waits).length === 0) {
           // Asks again.
         }
-        copying.kill("SIGKILL")
-        yield* Effect.promise(() => copying.ended)
+        yield* Effect.promise(() => act(copying))
+        return copying
       })
     )
-    yield* sql.unsafe("DROP TRIGGER wait ON events").valuesUnprepared
+    const ended = yield* Effect.promise(() => copying.ended)
+    yield* sql`DROP TRIGGER wait ON events`.unprepared
+    return ended
   }).pipe(Effect.scoped, Effect.provide(Reactivity.layer), Effect.runPromise)
 
 const mebibyte = 1024 * 1024
@@ -78,9 +94,11 @@ const mebibyte = 1024 * 1024
 export const roundTrip = async (facts: number, url: string): Promise<string> => {
   const [from, back] = [join(folder(), "from.db"), join(folder(), "back.db")]
   await makeLarge(from, facts)
-  // Makes the tables.
-  await withStore(url, () => Effect.void)
-  await killAt(facts / 2 + 1, from, url)
+  const { signal } = await copyUpTo(facts / 2 + 1, from, url, (copying) => {
+    copying.kill("SIGKILL")
+    return copying.ended
+  })
+  assert.strictEqual(signal, "SIGKILL")
   const half = (facts / 2).toLocaleString("en-US")
   const all = facts.toLocaleString("en-US")
   const there = await copy(from, url)

@@ -81,7 +81,11 @@ export const makeEventful = (ledger: string): Promise<void> =>
           event({ threadId: "notes" }),
           event({ threadId: "notes", kind: "RunFinished", schemaVersion: 7, payload: '{"new":"shape"}' }),
           event({ runId: "created", visibility: "audit", ordinal: 9, correlationId: "c", causationId: "no uuid" }),
-          event({ runId: "created", threadId: "notes", payload: '{"__proto__":{"\\u0000":"\\ud800"},"2":1,"1":-0.0}' })
+          event({
+            runId: "created",
+            threadId: "notes",
+            payload: '{"__proto__":{"\\u0000":"\\ud800"},"2":1,"1":[1.5e300]}'
+          })
         ],
         { writers: [{ ...writer, highWater: 12 }], runs: [{ runId: "second", ordinal: 1, state: '{"at":1}' }] }
       )
@@ -100,13 +104,20 @@ export const makeEventful = (ledger: string): Promise<void> =>
     })
   )
 
-/** What a ledger knows beside its facts. */
-export const entriesOf = (ledger: string) =>
+/** All that a ledger says. */
+export const contentsOf = (ledger: string) =>
   withStore(ledger, (store) =>
     Effect.gen(function* () {
+      const facts: Array<CanonicalEvent.CanonicalEvent> = []
+      let page: EventStore.EventPage | undefined
+      do {
+        page = yield* store.read({ scope: Cursor.ledger, after: page?.next, limit: 10_000 })
+        facts.push(...page.facts)
+      } while (page.hasMore)
       const runs = yield* Stream.runCollect(store.runs())
       return {
-        floor: (yield* store.read({ scope: Cursor.ledger, limit: 0 })).floor,
+        facts,
+        floor: page.floor,
         threads: yield* Stream.runCollect(store.threads),
         runs: yield* Effect.forEach(runs, ({ runId }) => store.run(runId)),
         writers: yield* Stream.runCollect(store.writers)
@@ -143,7 +154,7 @@ export const makeLarge = (path: string, facts: number): Promise<void> =>
   )
 
 /** How many facts an SQLite ledger has by now, if it has its tables. */
-const factsIn = (path: string): number => {
+export const factsIn = (path: string): number => {
   if (!existsSync(path)) {
     return 0
   }
@@ -153,14 +164,4 @@ const factsIn = (path: string): number => {
   } catch {
     return 0
   }
-}
-
-/** Waits until an SQLite ledger has some facts, and takes its write lock, so that who writes it has to wait there. */
-export const stopWriting = async (path: string): Promise<{ readonly facts: number; readonly release: () => void }> => {
-  while (factsIn(path) === 0) {
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  const database = new DatabaseSync(path, { timeout: 10_000 })
-  database.exec("BEGIN IMMEDIATE")
-  return { facts: factsIn(path), release: () => database.close() }
 }

@@ -5,6 +5,7 @@ import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { copyFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { makeEventful } from "./ledgers.ts"
 import {
   assertFailed,
   assertWhole,
@@ -48,7 +49,52 @@ describe.concurrent("verify", () => {
     await assertWhole(whole)
   })
 
+  it.each([
+    ["positions with gaps", "UPDATE events SET position = position + 100000 WHERE position > 1500"],
+    [
+      "facts that were pruned, and others among them that were kept",
+      `DELETE FROM events WHERE position BETWEEN 3 AND 6 OR position BETWEEN 9 AND 1200;
+       UPDATE threads SET floor = 1200 WHERE thread_id = 'thread-1'; UPDATE runs SET floor = 1200 WHERE run_id = 'run-1';
+       UPDATE ledger SET floor = 1200`
+    ],
+    [
+      "a thread and a run that were pruned whole",
+      "DELETE FROM events WHERE position < 2503; UPDATE threads SET floor = 2502 WHERE id = 1; UPDATE runs SET floor = 2502 WHERE id = 1"
+    ],
+    [
+      "a run of which the end was pruned",
+      `DELETE FROM events WHERE position BETWEEN 2000 AND 2502;
+       UPDATE threads SET floor = 2502 WHERE id = 1; UPDATE runs SET floor = 2502 WHERE id = 1`
+    ],
+    ["an unknown kind", "UPDATE names SET name = 'app.kind' WHERE name = 'TextDeltaObserved'"],
+    ["a newer version", "UPDATE events SET schema_version = 2, payload = '{}' WHERE position = 3"],
+    ["an erased payload", "UPDATE events SET flags = flags | 256, payload = 'null' WHERE position IN (1, 3, 2502)"]
+  ])("finds no fault in %s", async (_, change) => {
+    await assertWhole(broken(change))
+  })
+
+  it("finds no fault in a ledger with a past", async () => {
+    const cwd = folder()
+    await makeEventful(join(cwd, "runledger.db"))
+    await assertWhole(cwd)
+  })
+
   it.each<readonly [string, string, ReadonlyArray<string | RegExp>]>([
+    [
+      "a hole above what was pruned",
+      `DELETE FROM events WHERE position BETWEEN 3 AND 11;
+       UPDATE threads SET floor = 10 WHERE thread_id = 'thread-1'; UPDATE runs SET floor = 10 WHERE run_id = 'run-1'`,
+      [
+        "position 12: thread thread-1: expected sequence 3, found 12",
+        "position 12: run run-1: expected sequence 3, found 12"
+      ]
+    ],
+    [
+      "facts in another order below what was pruned",
+      `UPDATE threads SET floor = 100; ${shift} WHERE position IN (4, 5);
+       UPDATE events SET thread_sequence = 9 - position WHERE position IN (4, 5)`,
+      ["position 5: thread thread-1: expected sequence 6, found 4"]
+    ],
     [
       "a row that is missing",
       "DELETE FROM events WHERE position = 1500",

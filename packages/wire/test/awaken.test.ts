@@ -1,5 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AgentEvent, CanonicalEvent, EventStore, Json, MemoryEventStore, Normalizer, StagedEvent } from "@runledger/core"
+import {
+  AgentEvent,
+  CanonicalEvent,
+  EventStore,
+  Json,
+  MemoryEventStore,
+  Normalizer,
+  StagedEvent
+} from "@runledger/core"
 import { Arbitraries } from "@runledger/testing"
 import { Awaken } from "@runledger/wire"
 import { Effect, Result } from "effect"
