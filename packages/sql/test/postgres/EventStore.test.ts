@@ -90,6 +90,8 @@ describe("the PostgreSQL store", () => {
       yield* Effect.scoped(
         Effect.gen(function* () {
           const store = yield* open(url)
+          // So that kind and origin are there.
+          yield* store.append([event(100)])
           const names = ["a", "b", "c", "d", "e"]
           const release = yield* hold(url, "INSERT INTO names (name) VALUES ('c')")
           const appending = yield* Effect.forEach([names, names.toReversed()], (names, appender) =>
@@ -104,7 +106,7 @@ describe("the PostgreSQL store", () => {
           yield* Effect.forEach(appending, Fiber.join)
           assert.deepStrictEqual(
             (yield* readAll(store, Cursor.ledger)).map(({ correlationId }) => correlationId).toSorted(),
-            [...names, ...names].toSorted()
+            [...names, ...names, undefined].toSorted()
           )
         })
       )
@@ -184,6 +186,26 @@ describe("the PostgreSQL store", () => {
       ).pipe(Effect.raceFirst(reading))
       const followed = (yield* Fiber.join(follower)).map(({ fact }) => fact)
       assert.deepStrictEqual(positions(followed), positions(yield* readAll(reader, Cursor.ledger)))
+    })
+  )
+
+  it.live("leaves a run as it is when its start is sent again with something new", () =>
+    Effect.gen(function* () {
+      const store = yield* open(yield* newDatabase)
+      const started = event(1, { kind: "RunStarted" })
+      yield* store.append([started, event(2, { kind: "RunFinished" })])
+      yield* store.append([started, event(3)])
+      assert.strictEqual((yield* store.run("run-1")).status, "done")
+      yield* assertDense(store, run, 3)
+    })
+  )
+
+  it.live("finds the thread of a run in any fact of a batch", () =>
+    Effect.gen(function* () {
+      const store = yield* open(yield* newDatabase)
+      const { threadId: _, ...outside } = event(1)
+      yield* store.append([outside, event(2), event(3, { threadId: "thread-2" })])
+      assert.strictEqual((yield* store.run("run-1")).threadId, "thread-1")
     })
   )
 
