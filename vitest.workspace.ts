@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config"
 
 /** The fast lane (`npm test`) and the slow lane (`npm run test:slow`) run the same projects over other files. */
-const include = process.env["RUNLEDGER_LANE"] === "slow" ? ["test/**/*.slow.ts"] : ["test/**/*.test.ts"]
+const isSlow = process.env["RUNLEDGER_LANE"] === "slow"
 
 const projects = ["core", "wire", "sql", "testing", "cli"]
 
@@ -11,12 +11,14 @@ const onPostgres = new Set(["sql", "cli"])
 export default defineConfig({
   test: {
     testTimeout: 60_000,
+    // Tests of the slow lane need the machine for themselves: they load it, and one measures the event loop.
+    fileParallelism: !isSlow,
     projects: projects.map((name) => ({
       extends: true as const,
       test: {
         name,
         root: `packages/${name}`,
-        include,
+        include: [isSlow ? "test/**/*.slow.ts" : "test/**/*.test.ts"],
         globalSetup: onPostgres.has(name) ? ["../sql/test/postgres/globalSetup.ts"] : []
       }
     }))

@@ -123,12 +123,14 @@ describe.concurrent("a copy", () => {
   })
 })
 
+const inTheMiddle = { table: "events", where: "NEW.position = 2500" } as const
+
 describe.concurrent("a copy that is stopped in the middle", () => {
   it.each([["SIGINT", 130] as const, ["SIGTERM", 143] as const])(
     "by %s holds the beginning, and goes on when it is called again",
     async (signal, status) => {
       const to = await newDatabase()
-      const ended = await copyUpTo(2500, large, to, (copying) => {
+      const ended = await copyUpTo(inTheMiddle, large, to, (copying) => {
         copying.kill(signal)
         return copying.ended
       })
@@ -166,11 +168,28 @@ describe.concurrent("a copy that is stopped in the middle", () => {
   it("and gets new facts meanwhile has these too", async () => {
     const [from, to] = [join(folder(), "from.db"), await newDatabase()]
     await makeLarge(from, 5000)
-    const { status, stdout } = await copyUpTo(2500, from, to, () =>
+    const { status, stdout } = await copyUpTo(inTheMiddle, from, to, () =>
       withStore(from, (store) => store.append([event({ threadId: "late" }), event({ threadId: "late" })]))
     )
     assert.strictEqual(status, 0)
     assert.match(stdout, copied("5,002", "5,002", "6 threads, 5 runs and 0 writers"))
+    await assertCopied(from, to)
+  })
+
+  it("and at its end gets new facts has these too, and says that it should be made again", async () => {
+    const [from, to] = [join(folder(), "from.db"), await newDatabase()]
+    await makeEventful(from)
+    const ended = await copyUpTo({ table: "writers", where: "NEW.writer = 'idle'" }, from, to, () =>
+      withStore(from, (store) => store.append([started("late", "late"), finished("late", "late")]))
+    )
+    assert.strictEqual(ended.status, 0)
+    assert.match(ended.stdout, copied("18", "18", "4 threads, 8 runs and 2 writers"))
+    assert.match(
+      ended.stderr,
+      /^facts were recorded while the runs were copied, .* stop the recorders and copy again\n$/
+    )
+    await assertWhole(to, 18)
+    assert.match((await copy(from, to)).stdout, copied("0", "18", "5 threads, 9 runs and 2 writers"))
     await assertCopied(from, to)
   })
 })

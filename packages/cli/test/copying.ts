@@ -46,11 +46,11 @@ const digestOf = async (ledger: string): Promise<string> => {
 const key = 1803
 
 /**
- * Starts a copy into a Postgres database, lets it come as far as the fact at a position, and does something to it there;
- * how it ends.
+ * Starts a copy into a Postgres database, lets it come as far as a row that it inserts into a table, and does something
+ * to it there; how it ends.
  */
 export const copyUpTo = (
-  position: number,
+  row: { readonly table: "events" | "writers"; readonly where: string },
   from: string,
   url: string,
   act: (copying: ReturnType<typeof starting>) => Promise<unknown>
@@ -59,13 +59,13 @@ export const copyUpTo = (
     // Makes the tables.
     yield* Effect.promise(() => withStore(url, () => Effect.void))
     const sql = yield* PgClient.make({ url: Redacted.make(url), maxConnections: 2 })
-    const [at, lock] = [sql.literal(`${position}`), sql.literal(`${key}`)]
+    const [table, where, lock] = [sql.literal(row.table), sql.literal(row.where), sql.literal(`${key}`)]
     yield* sql`
       CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF NEW.position = ${at} THEN PERFORM pg_advisory_xact_lock(${lock}); END IF;
-        RETURN NEW;
+        PERFORM pg_advisory_xact_lock(${lock}); RETURN NEW;
       END $$`.unprepared
-    yield* sql`CREATE TRIGGER wait BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION wait()`.unprepared
+    yield* sql`
+      CREATE TRIGGER wait BEFORE INSERT ON ${table} FOR EACH ROW WHEN (${where}) EXECUTE FUNCTION wait()`.unprepared
     const copying = yield* sql.withTransaction(
       Effect.gen(function* () {
         yield* sql`SELECT pg_advisory_xact_lock(${lock})`
@@ -81,7 +81,7 @@ export const copyUpTo = (
       })
     )
     const ended = yield* Effect.promise(() => copying.ended)
-    yield* sql`DROP TRIGGER wait ON events`.unprepared
+    yield* sql`DROP TRIGGER wait ON ${table}`.unprepared
     return ended
   }).pipe(Effect.scoped, Effect.provide(Reactivity.layer), Effect.runPromise)
 
@@ -94,10 +94,15 @@ const mebibyte = 1024 * 1024
 export const roundTrip = async (facts: number, url: string): Promise<string> => {
   const [from, back] = [join(folder(), "from.db"), join(folder(), "back.db")]
   await makeLarge(from, facts)
-  const { signal } = await copyUpTo(facts * 0.4 + 1, from, url, (copying) => {
-    copying.kill("SIGKILL")
-    return copying.ended
-  })
+  const { signal } = await copyUpTo(
+    { table: "events", where: `NEW.position = ${facts * 0.4 + 1}` },
+    from,
+    url,
+    (copying) => {
+      copying.kill("SIGKILL")
+      return copying.ended
+    }
+  )
   assert.strictEqual(signal, "SIGKILL")
   const rest = (facts * 0.6).toLocaleString("en-US")
   const all = facts.toLocaleString("en-US")

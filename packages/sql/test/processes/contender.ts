@@ -12,6 +12,8 @@ import { event, layer, say } from "./ledger.ts"
 const [ledger = "", ...numbers] = process.argv.slice(2)
 const [self = 0, appenders = 0, appends = 0, total = 0] = numbers.map(Number)
 
+const warmUp = 50
+
 const threads = Array.from({ length: 8 }, (_, n) => `thread-${n}`)
 
 const appender = Effect.fnUntraced(function* (store: EventStore.EventStoreShape, number: number) {
@@ -66,7 +68,10 @@ const inScopeOrder = (facts: ReadonlyArray<CanonicalEvent.CanonicalEvent>): bool
 
 const program = Effect.gen(function* () {
   const store = yield* EventStore.EventStore
-  yield* store.claimWriter(`writer-${self}`)
+  // What runs for the first time is slow, whoever holds a lock.
+  for (let n = 0; n < warmUp; n += 1) {
+    yield* store.append([event({ threadId: "warm-up", runId: `warm-up-${self}` })])
+  }
   say("ready")
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()

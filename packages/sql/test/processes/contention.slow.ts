@@ -10,7 +10,8 @@ const processes = 2
 const appenders = 16
 const appends = 25
 const races = appends
-const total = processes * appenders * appends * 2 + races
+const warmUp = 50
+const total = processes * (warmUp + appenders * appends * 2) + races
 
 const ledgers = {
   SQLite: newPath,
