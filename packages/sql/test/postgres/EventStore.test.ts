@@ -314,6 +314,19 @@ describe("the PostgreSQL store", () => {
     })
   )
 
+  it.live("restores nothing where facts were pruned", () =>
+    Effect.gen(function* () {
+      const store = yield* open(yield* newDatabase)
+      yield* store.append([eventIn(1, 1), { ...eventIn(1, 2), kind: "RunFinished" }])
+      assert.strictEqual(yield* store.prune({ before: Date.now() + 60_000 }), 2)
+      const { payload: _, ...said } = eventIn(2, 3)
+      const fact = { ...said, payload: null, recordedAt: 7, threadSequence: 1, runSequence: 1 }
+      const refused = yield* Effect.flip(store.restore({ facts: [{ ...fact, position: 2 }] }))
+      assert.match(refused.message, /the fact at position 2 does not go on/)
+      yield* store.restore({ facts: [{ ...fact, position: 3 }] })
+    })
+  )
+
   it.live("leaves no byte of what is erased, and waits for transactions that could still see it", () =>
     Effect.gen(function* () {
       const url = yield* newDatabase

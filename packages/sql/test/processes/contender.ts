@@ -1,6 +1,7 @@
 /**
  * One of several processes that append to the same ledger at once: some appenders on 8 threads, which now and then race
- * for the first place of a run, and followers. Tells what it appended, which races it won, and what followers saw.
+ * for the first place of a run, and followers. Tells which races it won, what followers saw, and how long the event loop
+ * was held up between two SIGUSR2.
  *
  * Arguments: the ledger, the number of this process, appenders, appends of each, the facts that there will be in all.
  */
@@ -72,9 +73,17 @@ const program = Effect.gen(function* () {
   for (let n = 0; n < warmUp; n += 1) {
     yield* store.append([event({ threadId: "warm-up", runId: `warm-up-${self}` })])
   }
-  say("ready")
   const delay = monitorEventLoopDelay({ resolution: 1 })
-  delay.enable()
+  let measures = false
+  process.on("SIGUSR2", () => {
+    measures = !measures
+    if (measures) {
+      delay.enable()
+    } else {
+      delay.disable()
+    }
+  })
+  say("ready")
   const appended = yield* Effect.all(
     {
       won: Effect.map(
@@ -88,7 +97,7 @@ const program = Effect.gen(function* () {
     },
     { concurrency: "unbounded" }
   )
-  delay.disable()
+  process.removeAllListeners("SIGUSR2")
   const counts = yield* Effect.forEach(threads, (threadId) => store.count({ _tag: "Thread", threadId }))
   say({ ...appended, counts, delay: delay.max / 1e6 })
 })

@@ -12,6 +12,8 @@ export interface Process {
   /** Resolves once it has said this. */
   readonly said: (what: unknown) => Effect.Effect<void>
 
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
+
   /** Resolves when it has ended; dies if it did not end well. */
   readonly ended: Effect.Effect<void>
 }
@@ -66,6 +68,7 @@ export const start = (script: string, args: ReadonlyArray<string>) =>
             until(() => lines.includes(what)),
             Effect.suspend(() => (lines.includes(what) ? Effect.void : ended))
           ),
+        signal: (signal) => Effect.sync(() => void child.kill(signal)),
         ended
       }
       return { started, child }
