@@ -9,6 +9,7 @@ import { Count, Millis } from "./internal/numbers.ts"
 import { isBlank, sha256 } from "./internal/text.ts"
 import * as Json from "./Json.ts"
 import { ValidationError } from "./LedgerError.ts"
+import { Message } from "./Message.ts"
 
 /**
  * What a fact belongs to. Order exists within a scope.
@@ -61,9 +62,20 @@ export type Fidelity = typeof Fidelity.Type
 const text = Schema.optionalKey(Schema.String)
 
 /**
- * The payload of each kind that Runledger itself writes: the event that the fact records, or what was observed of a
- * context compaction. Times ending in `Ms` are milliseconds as the agent's state gives them. Other kinds may hold any
- * JSON.
+ * The payload of each kind that Runledger itself writes.
+ *
+ * **Details**
+ *
+ * Most are the event that the fact records. A `ContextCompaction…` tells what was observed of a compaction; times ending
+ * in `Ms` are milliseconds as the agent's state gives them. Other kinds may hold any JSON. The rest:
+ *
+ * - `MessageCommitted`: a message, whole.
+ * - `ToolCallExecuting`: a process is about to run a tool. `ToolPermissionResolved`: somebody decided on a permission.
+ * - `RunInterrupted`: the run ended without a finish of its own. `openCalls` are the calls that were not done; one that was
+ *   `executing` may or may not have had its effect: its outcome is unknown.
+ * - `CaptureGap`: events that are not in the ledger: how many of each tag, their first and last ordinals, and why.
+ *   `overload`: they were shed, by policy. `too_large`: they had more bytes than allowed. `store_away`: the store did not
+ *   take them in time. `refused`: they could not be recorded; `message` says what was wrong.
  *
  * @category models
  * @since 0.1.0
@@ -100,6 +112,28 @@ export const payloads = {
   StateSnapshotObserved: AgentEvent.StateSnapshot,
   StateDeltaObserved: AgentEvent.StateDelta,
   ErrorRecorded: AgentEvent.Error,
+  MessageCommitted: Message,
+  ToolCallExecuting: Schema.Struct({ id: Schema.String, name: Schema.String }),
+  ToolPermissionResolved: Schema.Struct({
+    id: Schema.String,
+    suspensionId: text,
+    approved: Schema.Boolean,
+    decisionId: text,
+    reason: text
+  }),
+  RunInterrupted: Schema.Struct({
+    threadId: Schema.String,
+    runId: Schema.String,
+    openCalls: Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String, executing: Schema.Boolean }))
+  }),
+  CaptureGap: Schema.Struct({
+    reason: Schema.Literals(["overload", "too_large", "store_away", "refused"]),
+    events: Count,
+    tags: Schema.Record(Schema.String, Count),
+    firstOrdinal: Count,
+    lastOrdinal: Count,
+    message: text
+  }),
   ContextCompactionStarted: Schema.Struct({
     threadId: Schema.String,
     taskId: Schema.String,
@@ -205,6 +239,7 @@ export interface NormalizedEvent {
  * - `threadSequence` and `runSequence` count 1, 2, 3 … without a hole within their scope; `position` is the order of
  *   commits in the whole ledger.
  * - `ordinal` is the place of the event within its run as its live audience got it; a fact that no event caused has none.
+ *   A fact that stands for several events, up to the one with `lastOrdinal`, has the ordinal of the first.
  * - `occurredAt` and `recordedAt` are milliseconds since the epoch: when the event was emitted, and when it was committed.
  * - `payload` is native JSON. {@link isKind} gives it its type, {@link decodePayload} checks it.
  * - `erased` says that the payload was taken away and is null now. All else is as it was.
@@ -223,6 +258,7 @@ export const CanonicalEvent = Schema.Struct({
   runSequence: Schema.optionalKey(Count),
   position: Count,
   ordinal: Schema.optionalKey(Count),
+  lastOrdinal: Schema.optionalKey(Count),
   payload: Schema.Json,
   origin: Schema.String,
   correlationId: text,
@@ -243,9 +279,39 @@ export type CanonicalEvent = typeof CanonicalEvent.Type
 const currentVersion = 1
 
 /**
+ * What is left of a payload that could not be kept: the fact still has its kind, and here its ids and outcome.
+ * `truncated` says that it was too large, with the bytes and the lower-case hex SHA-256 of its JSON text in UTF-8;
+ * `withheld`, that it could not be redacted or had no JSON text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Remnant = Schema.Union([
+  Schema.Struct({ truncated: Schema.Struct({ bytes: Count, sha256: Schema.String }) }),
+  Schema.Struct({ withheld: Schema.Literals(["not_redacted", "not_json"]) })
+])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Remnant = typeof Remnant.Type
+
+/**
+ * Whether this is what was left of the payload of a fact.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isRemnant = (payload: unknown): payload is Remnant =>
+  typeof payload === "object" &&
+  payload !== null &&
+  (Object.hasOwn(payload, "truncated") || Object.hasOwn(payload, "withheld"))
+
+/**
  * Whether a fact is of a known kind, which gives its payload the type of that kind. The payload itself is trusted: it
- * is what Runledger wrote. A fact whose payload was erased, or has a newer schema version than this one knows, is not
- * taken for one of the kind.
+ * is what Runledger wrote. A fact whose payload was erased or is only a remnant, or has a newer schema version than this
+ * one knows, is not taken for one of the kind.
  *
  * @category guards
  * @since 0.1.0
@@ -255,7 +321,10 @@ export const isKind =
   (
     event: CanonicalEvent
   ): event is CanonicalEvent & { readonly kind: K; readonly payload: (typeof payloads)[K]["Type"] } =>
-    event.kind === kind && event.schemaVersion <= currentVersion && event.erased === undefined
+    event.kind === kind &&
+    event.schemaVersion <= currentVersion &&
+    event.erased === undefined &&
+    !isRemnant(event.payload)
 
 /**
  * The ids of the scopes of a draft.
@@ -372,7 +441,7 @@ const decoders = new Map<KnownKind, (payload: unknown) => Result.Result<unknown,
 
 /**
  * Checks the payload of a fact against the schema of its kind. It passes as it is when nothing is known of it: an
- * unknown kind, a newer schema version, an erased payload.
+ * unknown kind, a newer schema version, an erased payload, a remnant.
  *
  * @category validation
  * @since 0.1.0
@@ -381,7 +450,7 @@ export const decodePayload = (
   fact: Pick<CanonicalEvent, "kind" | "payload" | "schemaVersion" | "erased">
 ): Result.Result<unknown, Schema.SchemaError> => {
   const { erased, kind, payload, schemaVersion } = fact
-  if (!isKnownKind(kind) || schemaVersion > currentVersion || erased === true) {
+  if (!isKnownKind(kind) || schemaVersion > currentVersion || erased === true || isRemnant(payload)) {
     return Result.succeed(payload)
   }
   let decode = decoders.get(kind)

@@ -1,25 +1,99 @@
 /**
- * Carries staged events to the store: in order, in batches, each batch in one commit.
+ * What carries facts from runs to the store: a run stages, the stager commits.
  *
  * @since 0.1.0
  */
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Result, Schedule, Schema } from "effect"
-import { EventStore } from "./EventStore.ts"
-import type { ValidationError } from "./LedgerError.ts"
-import { checkStorable, type StagedEvent, type StagedUnit } from "./StagedEvent.ts"
+import { Context, type Effect, type Result } from "effect"
+import type { Expected, RunState, Writer } from "./EventStore.ts"
+import type { StagingFailed, ValidationError } from "./LedgerError.ts"
+import type { StagedUnit } from "./StagedEvent.ts"
 
 /**
- * Staged events that the store did not take, although it was tried again. `events` counts them; `cause` is what the
- * store said last.
+ * What is committed with a unit: the state of its run after it, made into JSON text once for a batch; and how far the
+ * input of a writer is in the ledger with it. `onCommit` is called after the commit.
  *
- * @category errors
+ * @category models
  * @since 0.1.0
  */
-export class StagingFailed extends Schema.TaggedError<StagingFailed>()("StagingFailed", {
-  message: Schema.String,
-  events: Schema.Number,
-  cause: Schema.Defect()
-}) {}
+export interface Beside {
+  readonly after?: Omit<RunState, "state"> & { readonly state: () => string }
+  readonly mark?: Writer
+  readonly onCommit?: () => void
+}
+
+/**
+ * How much a stager has room for: `all`; `facts`, so that observed events are to be shed; or `nothing`, for the store is
+ * away and what could be kept until it is back is there already.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Room = "all" | "facts" | "nothing"
+
+/**
+ * How it stands with what a run has staged: `staged` counts its facts so far, `committed` those that are in the ledger,
+ * `lost` those that will never be. `isAway` says that the store does not take anything now. `failure` is why nothing more is recorded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Health {
+  readonly staged: number
+  readonly committed: number
+  readonly lost: number
+  readonly isAway: boolean
+  readonly failure: StagingFailed | undefined
+}
+
+/**
+ * A run's way into the stager. Nothing overtakes anything in it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Lane {
+  /**
+   * Takes a unit, synchronously and always, or refuses it as one that no store can keep. A lane that has failed counts
+   * it as lost. An empty unit carries only what is beside it.
+   */
+  readonly stage: (unit: StagedUnit, beside?: Beside) => Result.Result<void, ValidationError>
+
+  /** Says how many bytes the run holds back for a later unit; they use up credit like staged ones. */
+  readonly hold: (bytes: number) => void
+
+  /** What there is room for now. */
+  readonly room: () => Room
+
+  /** What an emitter waits for, after its event was staged; undefined when it need not wait. */
+  readonly credit: () => Effect.Effect<void> | undefined
+
+  /**
+   * Waits until everything staged before is committed, or what was staged up to an ordinal. Fails when some of it cannot
+   * be.
+   */
+  readonly flush: (upTo?: number) => Effect.Effect<void, StagingFailed>
+
+  /** As `flush`, but waits no longer than a stager that closes does. */
+  readonly close: Effect.Effect<void, StagingFailed>
+
+  /** Gives up what was staged and not committed, and all that comes. */
+  readonly fail: (cause: unknown) => void
+
+  readonly health: () => Health
+}
+
+/**
+ * What a lane is for. Each of its commits is under the epochs of `writers`; the first expects the scope to end as
+ * `expected` says. `onFailure` is called once, when nothing more will be recorded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LaneOptions {
+  readonly writers?: ReadonlyArray<Writer>
+  readonly expected?: Expected
+  readonly onFailure?: (failure: StagingFailed) => void
+}
 
 /**
  * An event stager.
@@ -28,11 +102,8 @@ export class StagingFailed extends Schema.TaggedError<StagingFailed>()("StagingF
  * @since 0.1.0
  */
 export interface EventStagerShape {
-  /** Takes a unit, synchronously and in order, or refuses it as one that its store can never keep. */
-  readonly stage: (unit: StagedUnit) => Result.Result<void, ValidationError>
-
-  /** Waits until everything staged before is committed. Fails when some of it cannot be. */
-  readonly flush: Effect.Effect<void, StagingFailed>
+  /** Opens a lane. It needs no closing. */
+  readonly lane: (options?: LaneOptions) => Lane
 }
 
 /**
@@ -42,99 +113,3 @@ export interface EventStagerShape {
  * @since 0.1.0
  */
 export class EventStager extends Context.Service<EventStager, EventStagerShape>()("@runledger/core/EventStager") {}
-
-/** The most units that one commit takes; below it, a batch grows with what gathered during the last commit. */
-const batchUnits = 4096
-
-/** 50, 100, 200, 400 and 800 ms: a busy or briefly missing store is waited for, a full disk soon reported. */
-const retries = { schedule: Schedule.exponential("50 millis"), times: 5 }
-
-type Item = StagedUnit | Deferred.Deferred<void, StagingFailed>
-
-const isUnit = (item: Item): item is StagedUnit => Array.isArray(item)
-
-/**
- * Commits what all sinks stage, in the order in which they stage it. One fiber drains the queue: it takes what is
- * there, commits it as one batch, and comes back.
- *
- * **Details**
- *
- * A commit that fails as unavailable is sent again, unchanged, up to five times within 1.5 seconds, beside the time that
- * the store itself takes to give up. What cannot be committed then, and all that is staged after it, is counted, and
- * each `flush` fails with the count. Closing the scope commits everything staged and logs what could not be.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layer: Layer.Layer<EventStager, never, EventStore> = Layer.effect(
-  EventStager,
-  Effect.gen(function* () {
-    const store = yield* EventStore
-    const queue = yield* Queue.unbounded<Item, Cause.Done>()
-    let failure: StagingFailed | undefined
-
-    const fail = (cause: unknown, events: number): StagingFailed => {
-      const lost = (failure?.events ?? 0) + events
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      const what = lost === 1 ? "1 staged event was" : `${lost} staged events were`
-      return new StagingFailed({ message: `${what} not saved: ${reason}`, events: lost, cause })
-    }
-
-    const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<StagedEvent>) {
-      if (failure !== undefined) {
-        failure = fail(failure.cause, batch.length)
-        return
-      }
-      const exit = yield* Effect.suspend(() => store.append(batch)).pipe(
-        Effect.retry({ ...retries, while: (error) => error._tag === "UnavailableError" }),
-        Effect.exit
-      )
-      if (Exit.isFailure(exit)) {
-        failure = fail(Cause.squash(exit.cause), batch.length)
-      }
-    })
-
-    const drain = Effect.gen(function* () {
-      while (true) {
-        const items = yield* Queue.takeBetween(queue, 1, batchUnits)
-        const batch = items.filter(isUnit).flat()
-        if (batch.length > 0) {
-          yield* commit(batch)
-        }
-        for (const item of items) {
-          if (!isUnit(item)) {
-            Deferred.doneUnsafe(item, failure === undefined ? Exit.void : Exit.fail(failure))
-          }
-        }
-      }
-    })
-    const fiber = yield* Effect.forkScoped(drain)
-    yield* Effect.addFinalizer(() =>
-      Queue.end(queue).pipe(
-        Effect.andThen(Fiber.await(fiber)),
-        Effect.andThen(Effect.suspend(() => (failure === undefined ? Effect.void : Effect.logError(failure))))
-      )
-    )
-
-    return EventStager.of({
-      stage: (unit) => {
-        const storable = checkStorable(unit)
-        if (Result.isSuccess(storable) && !Queue.offerUnsafe(queue, unit)) {
-          throw new Error("an event was staged after the scope of its stager closed")
-        }
-        return storable
-      },
-      flush: Effect.suspend(() => {
-        const committed = Deferred.makeUnsafe<void, StagingFailed>()
-        if (Queue.offerUnsafe(queue, committed)) {
-          return Deferred.await(committed)
-        }
-        // The scope is closing: the drain ends when it has committed everything.
-        return Effect.andThen(
-          Fiber.await(fiber),
-          Effect.suspend(() => (failure === undefined ? Effect.void : Effect.fail(failure)))
-        )
-      })
-    })
-  })
-)

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, Result, Schema, type Stream } from "effect"
+import { Context, type Effect, Result, Schema, type Scope, type Stream } from "effect"
 import * as CanonicalEvent from "./CanonicalEvent.ts"
 import * as Cursor from "./Cursor.ts"
 import {
@@ -17,7 +17,8 @@ import {
   NotFound,
   type ReadError,
   SerializationError,
-  ValidationError
+  ValidationError,
+  WriterHeld
 } from "./LedgerError.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Json from "./Json.ts"
@@ -70,7 +71,8 @@ export interface Expected {
 }
 
 /**
- * What a run must remember to be resumed: JSON text of the recorder's own, and the last ordinal it gave.
+ * What a run must remember to be resumed: JSON text of the recorder's own, and the last ordinal it gave. `labels` are
+ * the app's, to find the run by; they replace those that it had, and stay as they are when they are left out.
  *
  * @category models
  * @since 0.1.0
@@ -79,7 +81,16 @@ export interface RunState {
   readonly runId: string
   readonly ordinal: number
   readonly state: string
+  readonly labels?: Labels
 }
+
+/**
+ * Names and values, given by the app, by which runs are found.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Labels = Readonly<Record<string, string>>
 
 /**
  * Which facts of a scope a reader wants: those of one of the kinds, and of one of the visibilities.
@@ -191,6 +202,18 @@ export interface RunEntry {
   readonly facts: number
   readonly ordinal?: number
   readonly floor: number
+  readonly labels?: Labels
+}
+
+/**
+ * Which runs a reader wants: those with this status, and with all of these labels.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunFilter {
+  readonly status?: Lifecycle.RunStatus | undefined
+  readonly labels?: Labels | undefined
 }
 
 /**
@@ -236,10 +259,11 @@ export interface EventStoreShape {
   ) => Effect.Effect<void, AppendError>
 
   /**
-   * Claims a writer's name: what was claimed before is fenced off from now on. The high-water mark is that of the last
-   * append under this name, 0 for a new one.
+   * Claims a writer's name for as long as the scope lives, and no longer than its process does: until then, everybody
+   * else who claims it is told `WriterHeld`. What was claimed before is fenced off from now on. The high-water mark is that
+   * of the last append under this name, 0 for a new one.
    */
-  readonly claimWriter: (writer: string) => Effect.Effect<Writer, ValidationError | ReadError>
+  readonly claimWriter: (writer: string) => Effect.Effect<Writer, WriterHeld | ValidationError | ReadError, Scope.Scope>
 
   /**
    * Reads a page. At most `limit` facts, 1,000 by default and 10,000 at most; 0 asks only whether there are more. A
@@ -263,8 +287,8 @@ export interface EventStoreShape {
   /** A run and its state. */
   readonly run: (runId: string) => Effect.Effect<RunRecord, NotFound | ReadError>
 
-  /** The runs, in the order in which they first appeared; with `status`, those that have it. */
-  readonly runs: (options?: { readonly status?: Lifecycle.RunStatus }) => Stream.Stream<RunEntry, ReadError>
+  /** The runs, in the order in which they first appeared: those with this status and all of these labels. */
+  readonly runs: (options?: RunFilter) => Stream.Stream<RunEntry, ReadError>
 
   /** The threads, in the order in which they first appeared. */
   readonly threads: Stream.Stream<ThreadEntry, ReadError>
@@ -334,6 +358,8 @@ export const statusAfter = (
       return { status: "running", doneReason: undefined }
     case "RunSuspended":
       return { status: "waiting", doneReason: undefined }
+    case "RunInterrupted":
+      return { status: "done", doneReason: "interrupted" }
     case "RunFinished":
     case "RunCancelled":
     case "RunErrored":
@@ -576,6 +602,18 @@ export const expectedCursorConflict = ({ cursor, scope }: Expected, actual: Curs
 export const fenced = ({ epoch, writer }: Writer, current: number | undefined): Fenced =>
   new Fenced({
     message: `writer ${JSON.stringify(writer)} has epoch ${epoch}, but ${current === undefined ? "was never claimed" : `epoch ${current} is in force`}: somebody else writes under this name; stop, or claim it again`,
+    writer
+  })
+
+/**
+ * The error for a writer's name that is claimed, by somebody who lives.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const writerHeld = (writer: string): WriterHeld =>
+  new WriterHeld({
+    message: `the name of writer ${JSON.stringify(writer)} is taken, by a process that is alive; stop that one, or take another name`,
     writer
   })
 

@@ -61,6 +61,17 @@ export class Fenced extends Schema.TaggedError<Fenced>()("Fenced", {
 }) {}
 
 /**
+ * Somebody who is alive has claimed this writer's name. Stop them, or wait until they end; or take another name.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WriterHeld extends Schema.TaggedError<WriterHeld>()("WriterHeld", {
+  message: Schema.String,
+  writer: Schema.String
+}) {}
+
+/**
  * No such fact, run or ledger.
  *
  * @category errors
@@ -113,6 +124,54 @@ export class UnavailableError extends Schema.TaggedError<UnavailableError>()("Un
 }) {}
 
 /**
+ * Facts that were staged and are not in the ledger. `events` counts them, as far as it is known: an append whose answer
+ * never came may have been carried out. `cause` is what the store said last.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StagingFailed extends Schema.TaggedError<StagingFailed>()("StagingFailed", {
+  message: Schema.String,
+  events: Schema.Number,
+  cause: Schema.Defect()
+}) {}
+
+/**
+ * The error for this many staged facts.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const stagingFailed = (events: number, cause: unknown): StagingFailed => {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const what = events === 1 ? "1 staged fact was" : `${events} staged facts were`
+  return new StagingFailed({ message: `${what} not saved: ${reason}`, events, cause })
+}
+
+/**
+ * Somebody who is alive has this run open. Wait until they close it, or end that process.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RunHeld extends Schema.TaggedError<RunHeld>()("RunHeld", {
+  message: Schema.String,
+  runId: Schema.String
+}) {}
+
+/**
+ * The start or the finish of a run that is neither this one nor a child of it was emitted into it. The event reached its
+ * audience, and is not recorded. Open the other run, and emit it there.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ForeignRun extends Schema.TaggedError<ForeignRun>()("ForeignRun", {
+  message: Schema.String,
+  runId: Schema.String
+}) {}
+
+/**
  * What reading a ledger can fail with, whatever is read.
  *
  * @category errors
@@ -135,9 +194,17 @@ export type AppendError =
   | ReadError
 
 /**
+ * What recording a run can fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RecordError = ValidationError | RunHeld | StagingFailed | ReadError
+
+/**
  * What an event store can fail with.
  *
  * @category errors
  * @since 0.1.0
  */
-export type StoreError = AppendError | CursorExpired | NotFound | FollowerLagged
+export type StoreError = AppendError | WriterHeld | CursorExpired | NotFound | FollowerLagged

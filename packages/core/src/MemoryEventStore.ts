@@ -9,7 +9,8 @@ import * as Cursor from "./Cursor.ts"
 import * as EventStore from "./EventStore.ts"
 import * as Follow from "./Follow.ts"
 import * as Json from "./Json.ts"
-import type { StagedEvent } from "./StagedEvent.ts"
+import { ValidationError } from "./LedgerError.ts"
+import { isStorable, type StagedEvent } from "./StagedEvent.ts"
 
 /** An event in its place. Its payload is parsed when it is read. */
 interface Entry {
@@ -34,6 +35,7 @@ interface Run extends Log {
   doneReason: string | undefined
   ordinal: number | undefined
   state: string | undefined
+  labels: EventStore.Labels
 }
 
 const emptyLog = (): Log => ({ entries: [], last: 0, floor: 0 })
@@ -82,7 +84,27 @@ const runEntry = (runId: string, run: Run): EventStore.RunEntry => {
   if (run.ordinal !== undefined) {
     entry.ordinal = run.ordinal
   }
+  if (Object.keys(run.labels).length > 0) {
+    entry.labels = { ...run.labels }
+  }
   return entry
+}
+
+const matches = ({ labels = {}, status }: EventStore.RunFilter, run: EventStore.RunEntry): boolean =>
+  (status === undefined || run.status === status) &&
+  Object.entries(labels).every(([name, value]) => run.labels?.[name] === value)
+
+/** What is wrong with the labels of runs, if anything: one that no store can keep. */
+const checkLabels = (
+  runs: ReadonlyArray<Pick<EventStore.RunState, "runId" | "labels">> = []
+): ValidationError | undefined => {
+  const bad = runs.find(({ labels = {} }) => !Object.entries(labels).flat().every(isStorable))
+  return (
+    bad &&
+    new ValidationError({
+      message: `validation error: a label of run ${JSON.stringify(bad.runId)} holds a NUL or a lone surrogate, which no store can keep`
+    })
+  )
 }
 
 const passes = ({ kinds, visibility }: EventStore.Filter = {}, { event }: Entry): boolean =>
@@ -157,6 +179,7 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
     const threads = new Map<string, Log>()
     const runs = new Map<string, Run>()
     const writers = new Map<string, EventStore.Writer>()
+    const held = new Set<string>()
 
     const logOf = (scope: Cursor.ReadScope): Log => {
       switch (scope._tag) {
@@ -182,7 +205,8 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
         status: "created",
         doneReason: undefined,
         ordinal: undefined,
-        state: undefined
+        state: undefined,
+        labels: {}
       }
       run.threadId ??= threadId
       runs.set(runId, run)
@@ -244,7 +268,7 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       batch: ReadonlyArray<StagedEvent>,
       options: EventStore.AppendOptions = {}
     ) {
-      const problem = EventStore.check(batch) ?? EventStore.checkOptions(batch, options)
+      const problem = EventStore.check(batch) ?? EventStore.checkOptions(batch, options) ?? checkLabels(options.runs)
       if (problem !== undefined) {
         return yield* problem
       }
@@ -280,8 +304,8 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
           erased: false
         })
       }
-      for (const { ordinal, runId, state } of options.runs ?? []) {
-        Object.assign(runOf(runId, undefined), { ordinal, state })
+      for (const { labels, ordinal, runId, state } of options.runs ?? []) {
+        Object.assign(runOf(runId, undefined), { ordinal, state, ...(labels && { labels: { ...labels } }) })
       }
       raiseMarks(options.writers)
       notify()
@@ -335,14 +359,14 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       }
       for (const run of runs.values()) {
         if (run.threadId === threadId) {
-          Object.assign(run, { doneReason: undefined, state: undefined })
+          Object.assign(run, { doneReason: undefined, state: undefined, labels: {} })
         }
       }
       return erased.size
     }
 
     const restore = Effect.fnUntraced(function* (part: EventStore.Part) {
-      const problem = EventStore.checkPart(part)
+      const problem = EventStore.checkPart(part) ?? checkLabels(part.runs)
       if (problem !== undefined) {
         return yield* problem
       }
@@ -370,6 +394,7 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
         raise(threadOf(threadId), floor)
       }
       for (const { doneReason, facts, floor, ordinal, runId, state, status, threadId, ...rest } of part.runs ?? []) {
+        const labels = { ...rest.labels }
         const run = runOf(runId, threadId)
         const isKnownBetter =
           run.floor > floor ||
@@ -379,7 +404,7 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
         const isErased = run.ordinal !== undefined && run.state === undefined && run.ordinal >= (ordinal ?? 0)
         if (!isKnownBetter && !isErased) {
           const keepsReason = run.entries.some(({ erased }) => erased)
-          Object.assign(run, { status, ordinal, state, doneReason: keepsReason ? run.doneReason : doneReason })
+          Object.assign(run, { status, ordinal, state, labels, doneReason: keepsReason ? run.doneReason : doneReason })
         }
         raise(run, floor)
       }
@@ -392,19 +417,24 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       notify()
     })
 
+    const claim = Effect.fnUntraced(function* (writer: string) {
+      const problem = EventStore.checkWriter(writer)
+      if (problem !== undefined) {
+        return yield* problem
+      }
+      if (held.has(writer)) {
+        return yield* EventStore.writerHeld(writer)
+      }
+      held.add(writer)
+      const { epoch, highWater } = writers.get(writer) ?? { epoch: 0, highWater: 0 }
+      const claimed = { writer, epoch: epoch + 1, highWater }
+      writers.set(writer, claimed)
+      return claimed
+    })
+
     return EventStore.EventStore.of({
       append: commit,
-      claimWriter: (writer) =>
-        Effect.suspend(() => {
-          const problem = EventStore.checkWriter(writer)
-          if (problem !== undefined) {
-            return Effect.fail(problem)
-          }
-          const { epoch, highWater } = writers.get(writer) ?? { epoch: 0, highWater: 0 }
-          const claimed = { writer, epoch: epoch + 1, highWater }
-          writers.set(writer, claimed)
-          return Effect.succeed(claimed)
-        }),
+      claimWriter: (writer) => Effect.acquireRelease(claim(writer), () => Effect.sync(() => void held.delete(writer))),
       read,
       follow: Follow.make({ read, changed }),
       count: (scope) => Effect.sync(() => logOf(scope).entries.length),
@@ -423,12 +453,10 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
                 ...(run.state === undefined ? {} : { state: run.state })
               })
         }),
-      runs: ({ status } = {}) =>
+      runs: (filter = {}) =>
         Stream.suspend(() =>
           Stream.fromIterable(
-            Array.from(runs, ([runId, run]) => runEntry(runId, run)).filter(
-              (run) => status === undefined || run.status === status
-            )
+            Array.from(runs, ([runId, run]) => runEntry(runId, run)).filter((run) => matches(filter, run))
           )
         ),
       threads: Stream.suspend(() =>

@@ -91,8 +91,8 @@ export interface NormalizerOptions {
   readonly resumed?: boolean
 
   /**
-   * Starting a suspended run reopens it, so its next finish is a fact. Off by default: exactly the seed's transition,
-   * which records one finish of a run and no more.
+   * Starting a run that ended reopens it, so its next finish is a fact. Off by default: exactly the seed's transition,
+   * which records one finish of a run and no more, also when it was only suspended.
    */
   readonly reopen?: boolean
 }

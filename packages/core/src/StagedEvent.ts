@@ -24,6 +24,7 @@ export interface StagedEvent {
   readonly threadId?: string
   readonly runId?: string
   readonly ordinal?: number
+  readonly lastOrdinal?: number
   readonly payload: string
   readonly origin: string
   readonly correlationId?: string
@@ -63,9 +64,9 @@ const isCount = (value: number): boolean => Number.isSafeInteger(value) && value
 /** Why no store can keep an event as it is. */
 const problem = (event: StagedEvent): string | undefined => {
   const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } = event
-  const { occurredAt, ordinal = 0, schemaVersion } = event
-  if (!(isCount(ordinal) && isCount(occurredAt) && isCount(schemaVersion))) {
-    return `ordinal, time and schema version of ${JSON.stringify(kind)} must be integers, and not negative`
+  const { occurredAt, ordinal = 0, lastOrdinal = ordinal, schemaVersion } = event
+  if (!(isCount(ordinal) && isCount(lastOrdinal) && isCount(occurredAt) && isCount(schemaVersion))) {
+    return `ordinals, time and schema version of ${JSON.stringify(kind)} must be integers, and not negative`
   }
   if (
     !(
@@ -116,44 +117,74 @@ export const checkStorable = (unit: StagedUnit): Result.Result<void, ValidationE
 export const digest = (event: StagedEvent): string => digestFact({ ...event, payload: Json.parse(event.payload) })
 
 /**
- * Gives drafts an identity and a text. Fails when a payload has no JSON text (a cycle, a BigInt, nothing at all), or is
- * nested deeper than 127 levels.
+ * The JSON text of a payload. Fails when it has none (a cycle, a BigInt, nothing at all), or is nested deeper than 127
+ * levels.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const textOf = ({ kind, payload }: NormalizedEvent["draft"]): Result.Result<string, SerializationError> => {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(payload)
+  } catch (cause) {
+    return Result.fail(new SerializationError({ message: `the payload of ${kind} is no JSON: ${cause}` }))
+  }
+  if (text === undefined || Json.isTooDeep(payload, text)) {
+    const what = text === undefined ? "is no JSON" : "is nested deeper than 127 levels"
+    return Result.fail(new SerializationError({ message: `the payload of ${kind} ${what}` }))
+  }
+  return Result.succeed(text)
+}
+
+/**
+ * Gives drafts an identity and a text, see {@link textOf}.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (
   normalized: ReadonlyArray<NormalizedEvent>,
-  at: { readonly ordinal?: number; readonly occurredAt: number }
+  at: Occasion
 ): Result.Result<StagedUnit, SerializationError> => {
   const unit: Array<StagedEvent> = []
-  let said: unknown
-  let payload: string | undefined
-  for (const { draft, fidelity } of normalized) {
-    if (payload === undefined || said !== draft.payload) {
-      said = draft.payload
-      try {
-        payload = JSON.stringify(said)
-      } catch (cause) {
-        return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} is no JSON: ${cause}` }))
-      }
-      if (payload === undefined || Json.isTooDeep(said, payload)) {
-        const what = payload === undefined ? "is no JSON" : "is nested deeper than 127 levels"
-        return Result.fail(new SerializationError({ message: `the payload of ${draft.kind} ${what}` }))
-      }
+  let said: NormalizedEvent["draft"] | undefined
+  let text: Result.Result<string, SerializationError> = Result.succeed("")
+  for (const fact of normalized) {
+    // Companions often say what their primary says.
+    if (said?.payload !== fact.draft.payload || said === undefined) {
+      said = fact.draft
+      text = textOf(said)
     }
-    unit.push(stagedEvent(draft, fidelity, payload, at))
+    if (Result.isFailure(text)) {
+      return Result.fail(text.failure)
+    }
+    unit.push(fromText(fact, text.success, at))
   }
   return Result.succeed(unit)
 }
 
-/** Assigns members one by one, for this runs once a fact, and copying them costs as much as the JSON text. */
-const stagedEvent = (
-  draft: NormalizedEvent["draft"],
-  fidelity: Fidelity,
-  payload: string,
-  at: { readonly ordinal?: number; readonly occurredAt: number }
-): StagedEvent => {
+/**
+ * When and where in its run a fact happened, and what caused it: an event id of the same run.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Occasion {
+  readonly occurredAt: number
+  readonly ordinal?: number | undefined
+  readonly lastOrdinal?: number | undefined
+  readonly causationId?: string | undefined
+}
+
+/**
+ * Gives a draft its identity; `payload` is its text. Assigns members one by one, for this runs once a fact, and copying
+ * them costs as much as the JSON text.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromText = ({ draft, fidelity }: NormalizedEvent, payload: string, at: Occasion): StagedEvent => {
   const event: Types.Mutable<StagedEvent> = {
     eventId: randomUUIDv7(),
     kind: draft.kind,
@@ -174,11 +205,15 @@ const stagedEvent = (
   if (at.ordinal !== undefined) {
     event.ordinal = at.ordinal
   }
+  if (at.lastOrdinal !== undefined && at.lastOrdinal !== at.ordinal) {
+    event.lastOrdinal = at.lastOrdinal
+  }
   if (draft.correlationId !== undefined) {
     event.correlationId = draft.correlationId
   }
-  if (draft.causationId !== undefined) {
-    event.causationId = draft.causationId
+  const causationId = draft.causationId ?? at.causationId
+  if (causationId !== undefined) {
+    event.causationId = causationId
   }
   return event
 }

@@ -12,7 +12,10 @@ interface InFlight {
   readonly boundaryMessageId: string | undefined
 }
 
-/** What was seen so far: the compaction in flight, the fingerprints reported, the last count of compactions. */
+/**
+ * What was seen so far: the compaction in flight, what was reported, the last count of compactions. What was reported is
+ * known by the hash of its fingerprint, for it is saved with the run, and a fingerprint may hold the text of an error.
+ */
 export interface CompactionState {
   readonly inFlight: InFlight | undefined
   readonly reported: HashSet.HashSet<string>
@@ -208,8 +211,9 @@ export const observe = (
     ...skipped(threadId, state),
     ...cancelled(threadId, state, previous)
   ]) {
-    if (!HashSet.has(reported, fingerprint)) {
-      reported = HashSet.add(reported, fingerprint)
+    const mark = sha256(fingerprint)
+    if (!HashSet.has(reported, mark)) {
+      reported = HashSet.add(reported, mark)
       observations.push(observation)
     }
   }

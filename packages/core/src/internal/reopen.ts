@@ -1,5 +1,5 @@
 /**
- * The stage that lets a suspended run go on.
+ * The stage that lets a run that ended go on.
  *
  * In the seed, the finish that follows a suspension and a resumption in one sink is swallowed, since the run counts as
  * finished already.
@@ -8,12 +8,8 @@ import { HashSet } from "effect"
 import type { AgentEvent } from "../AgentEvent.ts"
 import type { RunState } from "./transition.ts"
 
-/** The start of a suspended run reopens it, so that its next finish is a fact. */
+/** The start of a run that ended reopens it, so that its next finish is a fact. */
 export const reopen = (state: RunState, event: AgentEvent): RunState =>
-  event._tag === "RunStart" && HashSet.has(state.suspended, event.runId)
-    ? {
-        ...state,
-        terminal: HashSet.remove(state.terminal, event.runId),
-        suspended: HashSet.remove(state.suspended, event.runId)
-      }
+  event._tag === "RunStart" && HashSet.has(state.terminal, event.runId)
+    ? { ...state, terminal: HashSet.remove(state.terminal, event.runId) }
     : state

@@ -19,7 +19,6 @@ import { isBlank } from "./text.ts"
 export interface RunState {
   readonly started: HashSet.HashSet<string>
   readonly terminal: HashSet.HashSet<string>
-  readonly suspended: HashSet.HashSet<string>
   readonly compaction: Compaction.CompactionState
 }
 
@@ -27,7 +26,6 @@ export interface RunState {
 export const initial = (context: RunContext, resumed: boolean): RunState => ({
   started: resumed ? HashSet.make(context.runId) : HashSet.empty(),
   terminal: HashSet.empty(),
-  suspended: HashSet.empty(),
   compaction: Compaction.initial
 })
 
@@ -157,12 +155,7 @@ export const primary = (state: RunState, run: RunFrame, event: AgentEvent): Step
       return HashSet.has(state.terminal, event.runId)
         ? [state, nothing]
         : [
-            {
-              ...state,
-              terminal: HashSet.add(state.terminal, event.runId),
-              suspended:
-                event.termination._tag === "Suspended" ? HashSet.add(state.suspended, event.runId) : state.suspended
-            },
+            { ...state, terminal: HashSet.add(state.terminal, event.runId) },
             one(run, "domain_event", finishKinds[event.termination._tag], scopesOf(event.threadId, event.runId), event)
           ]
     case "ToolCallReady":

@@ -1,0 +1,499 @@
+/**
+ * The stager that commits the facts of all runs together, batch by batch.
+ *
+ * @since 0.1.0
+ */
+import {
+  Cause,
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Layer,
+  Metric,
+  Option,
+  Result,
+  Schedule
+} from "effect"
+import { type Beside, EventStager, type Lane, type LaneOptions } from "./EventStager.ts"
+import { type AppendOptions, EventStore, type Expected, type RunState, type Writer } from "./EventStore.ts"
+import { quarantine } from "./internal/quarantine.ts"
+import { type AppendError, stagingFailed, type StagingFailed, UnavailableError } from "./LedgerError.ts"
+import * as Metrics from "./Metrics.ts"
+import { checkStorable, type StagedEvent, type StagedUnit } from "./StagedEvent.ts"
+
+/**
+ * How a group stager behaves when it cannot keep up.
+ *
+ * **Details**
+ *
+ * - `capacity`: how much may be staged and not committed, 16,384 facts and 32 MiB by default. Beyond it, emitters wait
+ *   until a quarter of it is left.
+ * - `whenFull`: `backpressure`, the default, or `shedObserved`: observed events are left out instead, and counted in a
+ *   `CaptureGap`; only who emits a fact waits.
+ * - `onStoreFailure`: what to do when the store has not taken a batch for ten seconds, however often it was sent.
+ *   `detach`, the default: nobody waits any more; as much as the capacity allows is kept until the store is back, the rest
+ *   is counted in a `CaptureGap` that follows it. `failRun`: the runs whose facts were in the batch fail.
+ * - `closeTimeout`: how long closing a run or the stager waits for the store, 30 seconds by default.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly capacity?: { readonly events?: number; readonly bytes?: number }
+  readonly whenFull?: "backpressure" | "shedObserved"
+  readonly onStoreFailure?: "detach" | "failRun"
+  readonly closeTimeout?: Duration.Input
+}
+
+/** The most units that one commit takes; below it, a batch grows with what gathered during the last commit. */
+const batchUnits = 4096
+
+/** How long a unit waits for others to share its commit, unless somebody waits for it. */
+const linger = 10
+
+/** What a fact takes up beside its payload. */
+const overhead = 200
+
+/** A commit that failed for a passing reason is sent again, soon and then less often, for ten seconds. */
+const retries = Schedule.exponential("50 millis").pipe(Schedule.jittered, Schedule.upTo({ duration: "10 seconds" }))
+
+/** How often a store that is away is asked whether it is back. */
+const returns = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(
+  Schedule.jittered
+)
+
+const closedTooSoon = new Error("the store did not answer before the ledger was closed")
+
+/** A run's lane as the stager sees it; `units` are counted for those who wait for a commit. */
+interface LaneState {
+  readonly options: LaneOptions
+  isOpen: boolean
+  staged: number
+  committed: number
+  lost: number
+  units: number
+  settled: number
+  ordinal: number
+  held: number
+  failure: StagingFailed | undefined
+  readonly waiting: Set<Waiting>
+}
+
+/** Somebody who waits for a number of units, or for an ordinal. */
+interface Waiting {
+  readonly units: number
+  readonly ordinal: number
+  readonly done: Deferred.Deferred<void, StagingFailed>
+}
+
+interface Item {
+  readonly lane: LaneState
+  readonly unit: StagedUnit
+  readonly bytes: number
+  readonly beside: Beside
+  readonly at: number
+}
+
+/** Whether the store itself is what is wrong, and not what it was sent. */
+const isOfStore = ({ _tag }: AppendError): boolean => _tag === "UnavailableError" || _tag === "IntegrityError"
+
+/** What is sent to the store, and sent again unchanged if need be. */
+interface Batch {
+  readonly items: ReadonlyArray<Item>
+  readonly events: ReadonlyArray<StagedEvent>
+  readonly options: AppendOptions
+}
+
+const sizeOf = (unit: StagedUnit): number => unit.reduce((bytes, event) => bytes + event.payload.length + overhead, 0)
+
+/** The highest mark of each writer that the items are written under. */
+const writersOf = (items: ReadonlyArray<Item>): ReadonlyArray<Writer> => {
+  const writers = new Map<string, Writer>()
+  for (const { beside, lane } of items) {
+    for (const writer of [...(lane.options.writers ?? []), ...(beside.mark === undefined ? [] : [beside.mark])]) {
+      if (writer.highWater >= (writers.get(writer.writer)?.highWater ?? 0)) {
+        writers.set(writer.writer, writer)
+      }
+    }
+  }
+  return [...writers.values()]
+}
+
+const isIn = (unit: StagedUnit, { scope }: Expected): boolean =>
+  unit.some(({ runId, threadId }) => (scope._tag === "Run" ? runId === scope.runId : threadId === scope.threadId))
+
+const batchOf = (items: ReadonlyArray<Item>): Batch => {
+  const expected = new Set<Expected>()
+  const runs = new Map<string, NonNullable<Beside["after"]>>()
+  for (const { beside, lane, unit } of items) {
+    const first = lane.isOpen ? undefined : lane.options.expected
+    if (first !== undefined && isIn(unit, first)) {
+      expected.add(first)
+    }
+    // A run without a fact cannot have a state yet.
+    if (beside.after !== undefined && (first === undefined || expected.has(first))) {
+      runs.set(beside.after.runId, beside.after)
+    }
+  }
+  return {
+    items,
+    events: items.flatMap(({ unit }) => unit),
+    options: {
+      writers: writersOf(items),
+      expected: [...expected],
+      runs: Array.from(runs.values(), ({ state, ...run }): RunState => ({ ...run, state: state() }))
+    }
+  }
+}
+
+/** The parts of a batch, lane by lane; those that carry marks last, for these hold when everything before is saved. */
+const byLane = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> => {
+  const lanes = new Map<LaneState, Array<Item>>()
+  for (const item of items) {
+    const known = lanes.get(item.lane)
+    known === undefined ? lanes.set(item.lane, [item]) : known.push(item)
+  }
+  return Array.from(lanes.values()).toSorted((a, b) => marks(a) - marks(b))
+}
+
+const marks = (items: ReadonlyArray<Item>): number => items.filter(({ beside }) => beside.mark !== undefined).length
+
+/**
+ * Commits what all runs stage, in the order in which they stage it, from one fiber, which sleeps while nothing is staged.
+ *
+ * **Details**
+ *
+ * A unit waits up to 10 ms for others to share its commit, or until somebody flushes; what gathers during a commit goes
+ * with the next. A batch whose commit failed for a passing reason, or whose answer was lost, is sent again as it was. One
+ * that the store refuses is split by run, and then until the unit that it refuses is found; a `CaptureGap` takes its
+ * place, and the others are committed. Each commit is a span, `runledger.commit`; see `Metrics` for what is measured.
+ *
+ * Closing the scope commits everything staged, unless the store is away.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<EventStager, never, EventStore> =>
+  Layer.effect(EventStager, make(options))
+
+const make = Effect.fnUntraced(function* (options: Options) {
+  const { closeTimeout = "30 seconds", onStoreFailure = "detach", whenFull = "backpressure" } = options
+  const { bytes: maxBytes = 32 * 2 ** 20, events: maxEvents = 16_384 } = options.capacity ?? {}
+  const store = yield* EventStore
+  const clock = yield* Clock.Clock
+  const services = yield* Effect.context<never>()
+
+  let buffer: Array<Item> = []
+  /** What is staged and neither committed nor given up; `held` is what runs hold back. */
+  const load = { units: 0, events: 0, bytes: 0, held: 0 }
+  let isFull = false
+  let isAway = false
+  let isClosing = false
+  const wake = Latch.makeUnsafe()
+  const hurry = Latch.makeUnsafe()
+  const gate = Latch.makeUnsafe(true)
+
+  /** Whether so much is used up; what is only held back is not freed by waiting for commits. */
+  const uses = (part: number): boolean =>
+    load.units > 0 && (load.events > maxEvents * part || load.bytes + load.held > maxBytes * part)
+
+  const weigh = (): void => {
+    isFull = !isAway && uses(isFull ? 0.25 : 1)
+    isFull ? gate.closeUnsafe() : gate.openUnsafe()
+  }
+
+  const count = <Input>(metric: Metric.Metric<Input, unknown>, input: Input): void =>
+    metric.updateUnsafe(input, services)
+
+  const fail = (lane: LaneState, cause: unknown): void => {
+    if (lane.failure !== undefined) {
+      return
+    }
+    lane.failure = stagingFailed(lane.staged - lane.committed, cause)
+    for (const { done } of lane.waiting) {
+      Deferred.doneUnsafe(done, Exit.fail(lane.failure))
+    }
+    lane.waiting.clear()
+    lane.options.onFailure?.(lane.failure)
+  }
+
+  const settle = (items: ReadonlyArray<Item>, saved: boolean): void => {
+    for (const { beside, bytes, lane, unit } of items) {
+      load.units -= 1
+      load.events -= unit.length
+      load.bytes -= bytes
+      lane.settled += 1
+      lane[saved ? "committed" : "lost"] += unit.length
+      lane.ordinal = beside.after?.ordinal ?? lane.ordinal
+      if (saved) {
+        beside.onCommit?.()
+      }
+      lane.isOpen ||= saved && (lane.options.expected === undefined || isIn(unit, lane.options.expected))
+    }
+    for (const lane of new Set(items.map(({ lane }) => lane))) {
+      for (const waiting of lane.waiting) {
+        if (lane.failure === undefined && (lane.settled >= waiting.units || lane.ordinal >= waiting.ordinal)) {
+          lane.waiting.delete(waiting)
+          Deferred.doneUnsafe(waiting.done, Exit.void)
+        }
+      }
+    }
+    weigh()
+  }
+
+  const lose = (items: ReadonlyArray<Item>, cause: unknown): void => {
+    for (const lane of new Set(items.map(({ lane }) => lane))) {
+      fail(lane, cause)
+    }
+    settle(items, false)
+    count(Metrics.shed, items.flatMap(({ unit }) => unit).length)
+  }
+
+  const succeed = ({ events, items }: Batch): void => {
+    settle(items, true)
+    const oldest = items.reduce((oldest, { at }) => Math.min(oldest, at), Number.POSITIVE_INFINITY)
+    count(Metrics.committed, events.length)
+    count(Metrics.lag, Duration.millis(Math.max(clock.currentTimeMillisUnsafe() - oldest, 0)))
+  }
+
+  const append = ({ events, options }: Batch) =>
+    Effect.suspend(() =>
+      events.length === 0 && options.writers?.length === 0 && options.runs?.length === 0
+        ? Effect.void
+        : store.append(events, options)
+    ).pipe(
+      Effect.catchDefect((cause) =>
+        Effect.fail(
+          new UnavailableError({ message: `the store broke: ${cause instanceof Error ? cause.message : cause}`, cause })
+        )
+      )
+    )
+
+  /** The store has not taken a batch for long. */
+  const leave = Effect.fnUntraced(function* (batch: Batch, cause: unknown) {
+    if (onStoreFailure === "failRun") {
+      return lose(batch.items, cause)
+    }
+    isAway = true
+    weigh()
+    yield* Effect.logError(
+      `the ledger is away, runs go on without it: ${cause instanceof Error ? cause.message : cause}`
+    )
+    const exit = yield* append(batch).pipe(Effect.retry({ schedule: returns, while: isOfStore }), Effect.exit)
+    isAway = false
+    yield* conclude(batch, exit)
+  })
+
+  /** A batch that the store refuses: only what it refuses is given up. */
+  const refuse = Effect.fnUntraced(function* (batch: Batch, cause: unknown) {
+    const [first, ...others] = batch.items
+    const parts = byLane(batch.items)
+    if (parts.length > 1) {
+      yield* Effect.forEach(parts, deliver, { discard: true })
+    } else if (others.length > 0) {
+      const middle = Math.ceil(batch.items.length / 2)
+      yield* deliver(batch.items.slice(0, middle))
+      yield* deliver(batch.items.slice(middle))
+    } else if (first !== undefined) {
+      const gap = quarantine(first.unit, cause)
+      if (gap === undefined) {
+        return lose(batch.items, cause)
+      }
+      const delta = sizeOf(gap) - first.bytes
+      load.bytes += delta
+      load.events += gap.length - first.unit.length
+      first.lane.staged += gap.length - first.unit.length
+      count(Metrics.shed, first.unit.length)
+      yield* deliver([{ ...first, unit: gap, bytes: first.bytes + delta }])
+    }
+  })
+
+  const conclude = (batch: Batch, exit: Exit.Exit<void, AppendError>): Effect.Effect<void> => {
+    if (Exit.isSuccess(exit)) {
+      return Effect.sync(() => succeed(batch))
+    }
+    const error = Cause.findErrorOption(exit.cause)
+    if (Option.isNone(error)) {
+      return Effect.interrupt
+    }
+    switch (error.value._tag) {
+      case "UnavailableError":
+      case "IntegrityError":
+        return leave(batch, error.value)
+      case "Fenced":
+      case "ExpectedCursorConflict": {
+        const parts = byLane(batch.items)
+        return parts.length > 1
+          ? Effect.forEach(parts, deliver, { discard: true })
+          : Effect.sync(() => lose(batch.items, error.value))
+      }
+      default:
+        return refuse(batch, error.value)
+    }
+  }
+
+  const deliver = (items: ReadonlyArray<Item>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const live = items.filter(({ lane }) => lane.failure === undefined)
+      if (live.length < items.length) {
+        settle(
+          items.filter(({ lane }) => lane.failure !== undefined),
+          false
+        )
+      }
+      if (live.length === 0) {
+        return Effect.void
+      }
+      const batch = batchOf(live)
+      return append(batch).pipe(
+        Effect.retry({ schedule: retries, while: (error) => error._tag === "UnavailableError" }),
+        Effect.exit,
+        Effect.flatMap((exit) => conclude(batch, exit))
+      )
+    })
+
+  const commit = (items: ReadonlyArray<Item>): Effect.Effect<void> => {
+    const events = items.reduce((events, { unit }) => events + unit.length, 0)
+    const from = clock.currentTimeMillisUnsafe()
+    return deliver(items).pipe(
+      Effect.andThen(
+        Effect.sync(() => {
+          count(Metrics.commitTime, Duration.millis(Math.max(clock.currentTimeMillisUnsafe() - from, 0)))
+          count(Metrics.depth, load.events)
+        })
+      ),
+      Effect.withSpan("runledger.commit", { attributes: { events, units: items.length } })
+    )
+  }
+
+  const drain = Effect.gen(function* () {
+    while (true) {
+      const [first] = buffer
+      if (first === undefined) {
+        if (isClosing) {
+          return
+        }
+        wake.closeUnsafe()
+        hurry.closeUnsafe()
+        yield* wake.await
+        continue
+      }
+      const wait = first.at + linger - clock.currentTimeMillisUnsafe()
+      if (wait > 0 && buffer.length < batchUnits && !isClosing) {
+        yield* Effect.raceFirst(Effect.sleep(wait), hurry.await)
+      }
+      const items = buffer.slice(0, batchUnits)
+      buffer = buffer.slice(batchUnits)
+      count(
+        Metrics.staged,
+        items.reduce((events, { unit }) => events + unit.length, 0)
+      )
+      count(Metrics.depth, load.events)
+      yield* commit(items)
+    }
+  })
+
+  const fiber = yield* Effect.forkScoped(drain)
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      isClosing = true
+      wake.openUnsafe()
+      hurry.openUnsafe()
+      return Effect.timeoutOrElse(Fiber.await(fiber), {
+        duration: closeTimeout,
+        orElse: () => Effect.logError(stagingFailed(load.events, closedTooSoon))
+      })
+    })
+  )
+
+  const push = (lane: LaneState, unit: StagedUnit, beside: Beside): void => {
+    const bytes = sizeOf(unit)
+    const at = clock.currentTimeMillisUnsafe()
+    const last = buffer.at(-1)
+    if (unit.length === 0 && last?.lane === lane && last.unit.length === 0) {
+      // Only the last of several marks says anything.
+      buffer[buffer.length - 1] = { ...last, beside: { ...last.beside, ...beside } }
+      return
+    }
+    lane.units += 1
+    lane.staged += unit.length
+    load.units += 1
+    load.events += unit.length
+    load.bytes += bytes
+    buffer.push({ lane, unit, bytes, beside, at })
+    wake.openUnsafe()
+    if (buffer.length >= batchUnits) {
+      hurry.openUnsafe()
+    }
+    weigh()
+  }
+
+  const lane = (options: LaneOptions = {}): Lane => {
+    const state: LaneState = {
+      options,
+      isOpen: false,
+      staged: 0,
+      committed: 0,
+      lost: 0,
+      units: 0,
+      settled: 0,
+      ordinal: 0,
+      held: 0,
+      failure: undefined,
+      waiting: new Set()
+    }
+    const flush = (upTo: number): Effect.Effect<void, StagingFailed> =>
+      Effect.suspend(() => {
+        if (state.failure !== undefined) {
+          return Effect.fail(state.failure)
+        }
+        if (state.settled === state.units || state.ordinal >= upTo) {
+          return Effect.void
+        }
+        const waiting = { units: state.units, ordinal: upTo, done: Deferred.makeUnsafe<void, StagingFailed>() }
+        state.waiting.add(waiting)
+        hurry.openUnsafe()
+        return Effect.onInterrupt(Deferred.await(waiting.done), () => Effect.sync(() => state.waiting.delete(waiting)))
+      })
+    return {
+      stage: (unit, beside = {}) => {
+        const storable = checkStorable(unit)
+        if (Result.isSuccess(storable)) {
+          if (state.failure !== undefined || isClosing) {
+            state.staged += unit.length
+            state.lost += unit.length
+          } else {
+            push(state, unit, beside)
+          }
+        }
+        return storable
+      },
+      hold: (bytes) => {
+        load.held += bytes - state.held
+        state.held = bytes
+        weigh()
+      },
+      room: () => (isAway && uses(1) ? "nothing" : isFull && whenFull === "shedObserved" ? "facts" : "all"),
+      credit: () => (isFull ? gate.await : undefined),
+      flush: (upTo = Number.POSITIVE_INFINITY) => flush(upTo),
+      close: Effect.timeoutOrElse(flush(Number.POSITIVE_INFINITY), {
+        duration: closeTimeout,
+        orElse: () => Effect.fail(stagingFailed(state.staged - state.committed, closedTooSoon))
+      }),
+      fail: (cause) => fail(state, cause),
+      health: () => ({
+        staged: state.staged,
+        committed: state.committed,
+        lost: state.lost,
+        isAway,
+        failure: state.failure
+      })
+    }
+  }
+
+  return EventStager.of({ lane })
+})

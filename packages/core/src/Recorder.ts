@@ -1,0 +1,387 @@
+/**
+ * What records runs: many at once, each an actor of its own, into one ledger.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Context, Effect, Exit, Latch, Layer, Result, type Scope, Stream } from "effect"
+import type * as Cursor from "./Cursor.ts"
+import { EventStager } from "./EventStager.ts"
+import { EventStore, type EventStoreShape, type RunRecord, type Writer } from "./EventStore.ts"
+import * as GroupStager from "./GroupStager.ts"
+import * as Actor from "./internal/actor.ts"
+import { ageLimit } from "./internal/coalesce.ts"
+import * as InputOf from "./internal/input.ts"
+import * as RunState from "./internal/runState.ts"
+import { interrupted } from "./internal/interrupted.ts"
+import { type ReadError, type RecordError, RunHeld, ValidationError, type WriterHeld } from "./LedgerError.ts"
+import { type Input, Run, type RunOptions, type RunShape } from "./Run.ts"
+import * as RunContext from "./RunContext.ts"
+import { isStorable } from "./StagedEvent.ts"
+
+/**
+ * How runs are recorded, beside what the stager is told.
+ *
+ * **Details**
+ *
+ * - `exact`: exactly as the seed does, event by event: no messages are put together, no deltas joined, nothing redacted, no
+ *   start, finish or gap is added. Off by default.
+ * - `maxEventBytes`: how many bytes the payload of a fact may have, 1 MiB by default. A larger one is truncated to its ids
+ *   and outcome; a larger observed event is left out, and a `CaptureGap` stands in its place.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options extends GroupStager.Options {
+  readonly exact?: boolean
+  readonly maxEventBytes?: number
+}
+
+/**
+ * What opening a run can fail with: its ids are not valid, somebody has it open, the ledger cannot be read.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OpenError = ValidationError | RunHeld | ReadError
+
+/**
+ * A recorder.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RecorderShape {
+  /**
+   * Opens a run for as long as the scope lives. It is then ended as the scope was: it finished, it was cancelled, or it
+   * failed, unless it said so itself; a run with an `input` is interrupted instead, for its producer may go on with it.
+   */
+  readonly open: (options: RunOptions) => Effect.Effect<RunShape, OpenError, Scope.Scope>
+
+  /** Runs an effect as a run, see {@link record}. */
+  readonly record: (
+    options: RunOptions
+  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RecordError, Exclude<R, Run>>
+
+  /**
+   * Opens the input of a producer for as long as the scope lives; with a `writer`, under a name that only one process at a
+   * time can have.
+   */
+  readonly input: (options?: {
+    readonly writer?: string
+  }) => Effect.Effect<Input, WriterHeld | ValidationError | ReadError, Scope.Scope>
+
+  /** Interrupts the runs of processes that died; how many they were. Suspended ones stay suspended. */
+  readonly recover: Effect.Effect<number, ReadError>
+}
+
+/**
+ * The recorder in force.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Recorder extends Context.Service<Recorder, RecorderShape>()("@runledger/core/Recorder") {}
+
+/**
+ * Runs an effect as a run: it finds the run's handle as `Run`, and whatever way it ends, the run ends too, and everything
+ * is committed before this does.
+ *
+ * **Details**
+ *
+ * The run that did not finish itself finishes naturally when the effect succeeds, as cancelled when it is interrupted, as
+ * failed when it fails. What could not be saved is an error beside those of the effect; it never takes the place of one.
+ *
+ * **Example** (Recording an agent in memory)
+ *
+ * ```ts
+ * import { MemoryEventStore, Recorder, Run } from "@runledger/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * const agent = Effect.gen(function* () {
+ *   const run = yield* Run.Run
+ *   yield* run.message({ role: "user", parts: [{ _tag: "Text", text: "Hello?" }] })
+ *   yield* run.emit({ _tag: "TextDelta", delta: "Hello" })
+ *   yield* run.emit({ _tag: "TextDelta", delta: "!" })
+ * })
+ *
+ * export const main = agent.pipe(
+ *   Recorder.record({ threadId: "thread-1", runId: "run-1" }),
+ *   Effect.provide(Recorder.layer().pipe(Layer.provide(MemoryEventStore.layer)))
+ * )
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const record =
+  (options: RunOptions) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | RecordError, Exclude<R, Run> | Recorder> =>
+    Effect.flatMap(Recorder, (recorder) => recorder.record(options)(effect))
+
+const checked = (options: RunOptions): Result.Result<RunOptions, ValidationError> => {
+  const { correlationId = "", origin = "native", runId, threadId } = options
+  const ids = [threadId, runId, origin, correlationId]
+  return Result.flatMap(RunContext.make({ threadId, runId, origin }), () =>
+    ids.every(isStorable)
+      ? Result.succeed(options)
+      : Result.fail(
+          new ValidationError({
+            message: "validation error: an id of the run holds a NUL or a lone surrogate, which no store can keep"
+          })
+        )
+  )
+}
+
+const held = (runId: string): RunHeld =>
+  new RunHeld({
+    message: `run ${JSON.stringify(runId)} is open already, here or in a process that is alive; close it there first`,
+    runId
+  })
+
+/** The name under which a recorder claims the runs that it has open: the first one that is free. */
+const claim = Effect.fnUntraced(function* () {
+  const store = yield* EventStore
+  for (let slot = 1; ; slot += 1) {
+    const claimed = yield* Effect.result(store.claimWriter(`recorder/${slot}`))
+    if (Result.isSuccess(claimed)) {
+      return claimed.success
+    }
+    if (claimed.failure._tag !== "WriterHeld") {
+      return yield* Effect.fail(claimed.failure)
+    }
+  }
+})
+
+/** A timer for all actors: it sleeps until something has waited long enough, and as long as nothing waits. */
+const makeTimer = Effect.fnUntraced(function* () {
+  const clock = yield* Clock.Clock
+  const waiting = new Map<Actor.Actor, number>()
+  const wake = Latch.makeUnsafe()
+
+  const wait = (actor: Actor.Actor): void => {
+    if (!waiting.has(actor)) {
+      waiting.set(actor, clock.currentTimeMillisUnsafe() + ageLimit)
+      wake.openUnsafe()
+    }
+  }
+
+  const loop = Effect.gen(function* () {
+    while (true) {
+      const [next] = waiting
+      if (next === undefined) {
+        wake.closeUnsafe()
+        yield* wake.await
+        continue
+      }
+      const [actor, due] = next
+      yield* Effect.sleep(Math.max(due - clock.currentTimeMillisUnsafe(), 0))
+      waiting.delete(actor)
+      const since = actor.waitingSince()
+      if (since !== undefined && since + ageLimit <= clock.currentTimeMillisUnsafe()) {
+        actor.release()
+      }
+      if (actor.waitingSince() !== undefined) {
+        wait(actor)
+      }
+    }
+  })
+  yield* Effect.forkScoped(loop)
+  return wait
+})
+
+/** What dead recorders left behind, as far as this one must know it. */
+const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock) => {
+  /** Whether the recorder that had a run open is gone. Once this says so, nothing more of it can be committed. */
+  const isGone = Effect.fnUntraced(function* ({ epoch, writer }: Pick<Writer, "epoch" | "writer">) {
+    if (writer === owner.writer) {
+      return epoch < owner.epoch
+    }
+    const current = yield* Stream.runFold(
+      store.writers,
+      () => 0,
+      (found, other) => (other.writer === writer ? other.epoch : found)
+    )
+    return (
+      current > epoch ||
+      (yield* store
+        .claimWriter(writer)
+        .pipe(
+          Effect.scoped,
+          Effect.as(true),
+          Effect.catchTags({ WriterHeld: () => Effect.succeed(false), ValidationError: Effect.die })
+        ))
+    )
+  })
+
+  const endOf = (scope: Cursor.ReadScope) =>
+    Effect.map(
+      Effect.catchTag(store.read({ scope, reverse: true, limit: 0 }), "CursorExpired", Effect.die),
+      ({ next }) => next
+    )
+
+  /** Interrupts a run of a recorder that is gone. Who does the same at the same time finds that it is done. */
+  const interrupt = Effect.fnUntraced(function* (run: RunRecord, saved: RunState.Saved) {
+    const scope = { _tag: "Run", runId: run.runId } as const
+    yield* store
+      .append(interrupted(run, saved, clock.currentTimeMillisUnsafe()), {
+        expected: [{ scope, cursor: yield* endOf(scope) }],
+        runs: [{ runId: run.runId, ordinal: run.ordinal ?? 0, state: RunState.withoutOwner(saved) }]
+      })
+      .pipe(
+        Effect.catchTags({
+          ExpectedCursorConflict: () => Effect.void,
+          IdempotencyConflict: Effect.die,
+          Fenced: Effect.die,
+          SerializationError: Effect.die,
+          ValidationError: Effect.die
+        })
+      )
+  })
+
+  const savedOf = ({ runId, state }: RunRecord) =>
+    state === undefined ? Result.succeed(undefined) : RunState.decode(runId, state)
+
+  const recordOf = (runId: string) =>
+    Effect.catchTag(store.run(runId), "NotFound", () => Effect.succeed<RunRecord | undefined>(undefined))
+
+  /** The last ordinal of a run that was recorded without a state. */
+  const lastOrdinal = (scope: Cursor.ReadScope) =>
+    Effect.map(
+      Effect.catchTag(store.read({ scope, reverse: true, limit: 1 }), "CursorExpired", Effect.die),
+      ({ facts: [fact] }) => fact?.lastOrdinal ?? fact?.ordinal ?? 0
+    )
+
+  /** What the ledger knows of a run that is to be opened, without its children. */
+  const look = Effect.fnUntraced(function* (threadId: string, runId: string) {
+    const run = yield* recordOf(runId)
+    if (run === undefined) {
+      return Actor.newRun(runId)
+    }
+    if (run.threadId !== undefined && run.threadId !== threadId) {
+      return yield* new ValidationError({
+        message: `validation error: run ${JSON.stringify(runId)} is in thread ${JSON.stringify(run.threadId)}, not in ${JSON.stringify(threadId)}`
+      })
+    }
+    const saved = yield* Effect.fromResult(savedOf(run))
+    if (saved?.owner !== undefined) {
+      if (!(yield* isGone(saved.owner))) {
+        return yield* held(runId)
+      }
+      if (run.status === "running") {
+        yield* interrupt(run, saved)
+      }
+    }
+    const scope = { _tag: "Run", runId } as const
+    return {
+      isNew: false,
+      saved,
+      ordinal: run.ordinal ?? (yield* lastOrdinal(scope)),
+      expected: { scope, cursor: yield* endOf(scope) },
+      children: []
+    }
+  })
+
+  const recover = Stream.runFold(
+    Stream.mapEffect(
+      store.runs({ status: "running" }),
+      Effect.fnUntraced(function* ({ runId }) {
+        const run = yield* recordOf(runId)
+        // A state that cannot be read is not one of a recorder, or of a newer one.
+        const saved = run === undefined ? undefined : Result.getOrUndefined(savedOf(run))
+        if (run === undefined || saved?.owner === undefined || !(yield* isGone(saved.owner))) {
+          return 0
+        }
+        yield* interrupt(run, saved)
+        return 1
+      })
+    ),
+    () => 0,
+    (runs, more) => runs + more
+  )
+
+  return { look, recordOf, recover }
+}
+
+const make = Effect.fnUntraced(function* (options: Options) {
+  const { exact = false, maxEventBytes = 2 ** 20 } = options
+  const store = yield* EventStore
+  const clock = yield* Clock.Clock
+  // The claim outlives the stager, which commits what is left under it.
+  const owner = yield* Effect.catchTag(claim(), "ValidationError", Effect.die)
+  const stager = Context.get(yield* Layer.build(GroupStager.layer(options)), EventStager)
+  const { look, recordOf, recover } = makeRecovery(store, owner, clock)
+  const shared: Actor.Shared = { stager, owner, exact, maxEventBytes, wait: yield* makeTimer() }
+  const open = new Set<string>()
+
+  /** The children of a run that were open when it was left. */
+  const childrenOf = Effect.fnUntraced(function* (env: Actor.Environment, known: Actor.Known) {
+    return yield* Effect.forEach(known.saved?.children ?? [], (runId) =>
+      Effect.gen(function* () {
+        const { threadId = runId } = (yield* recordOf(runId)) ?? {}
+        return Actor.make(env, shared, { threadId, runId }, yield* look(threadId, runId))
+      })
+    )
+  })
+
+  const openRun = Effect.fnUntraced(function* (options: RunOptions) {
+    const { runId, threadId } = yield* Effect.fromResult(checked(options))
+    const env = yield* Actor.environment
+    if (env.durability === "disabled") {
+      return Actor.make(env, shared, options, Actor.newRun(runId))
+    }
+    if (open.has(runId)) {
+      return yield* held(runId)
+    }
+    open.add(runId)
+    return yield* Effect.gen(function* () {
+      const known = yield* look(threadId, runId)
+      return Actor.make(env, shared, options, { ...known, children: yield* childrenOf(env, known) })
+    }).pipe(Effect.onError(() => Effect.sync(() => open.delete(runId))))
+  })
+
+  const end = (actor: Actor.Actor, exit: Exit.Exit<unknown, unknown>) =>
+    Effect.ensuring(
+      actor.end(exit),
+      Effect.sync(() => open.delete(actor.runId))
+    )
+
+  yield* recover
+
+  return Recorder.of({
+    open: (options) =>
+      Effect.acquireRelease(openRun(options), (actor, exit) => Effect.ignoreCause(end(actor, exit), { log: true })),
+    record: (options) => (effect) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          const actor = yield* restore(openRun(options))
+          const exit = yield* Effect.provideService(effect, Run, actor).pipe(
+            Effect.raceFirst(actor.failed),
+            restore,
+            Effect.exit
+          )
+          const ended = yield* Effect.exit(end(actor, exit))
+          if (Exit.isSuccess(exit)) {
+            yield* ended
+          } else if (Exit.isFailure(ended)) {
+            yield* Effect.logError("a run that failed was not saved as a whole", ended.cause)
+          }
+          return yield* exit
+        })
+      ),
+    input: ({ writer } = {}) =>
+      Effect.gen(function* () {
+        return yield* InputOf.make(stager, writer === undefined ? undefined : yield* store.claimWriter(writer))
+      }),
+    recover
+  })
+})
+
+/**
+ * A recorder with a stager of its own, into the store in force. Before it starts, it interrupts the runs of recorders that
+ * died.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<Recorder, ReadError, EventStore> =>
+  Layer.effect(Recorder, make(options))

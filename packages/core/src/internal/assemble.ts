@@ -1,0 +1,148 @@
+/**
+ * The stage that puts the model's message together from its pieces: from the start of a step, or the first piece, to the
+ * end of the inference.
+ *
+ * In the seed, the compacted mode keeps no text of the model at all.
+ */
+import { HashSet } from "effect"
+import type { AgentEvent } from "../AgentEvent.ts"
+import type { Message, Part } from "../Message.ts"
+
+/** Where an event stands: its ordinal in the run, and its position in the input of a producer that has one. */
+export interface Place {
+  readonly ordinal: number
+  readonly position: number | undefined
+}
+
+type Piece = Extract<Part, { readonly _tag: "Text" | "Reasoning" }>
+
+/** A message that has not come to its end. `size` is the length of its texts. */
+export interface OpenMessage {
+  readonly from: Place
+  readonly messageId: string
+  readonly parts: ReadonlyArray<Part>
+  readonly piece: Piece | undefined
+  readonly ready: HashSet.HashSet<string>
+  readonly size: number
+}
+
+/** How many steps the run has begun, and the message that is being put together. */
+export interface Assembly {
+  readonly step: number
+  readonly open: OpenMessage | undefined
+}
+
+export const initial: Assembly = { step: 0, open: undefined }
+
+const begin = (from: Place, messageId: string): OpenMessage => ({
+  from,
+  messageId,
+  parts: [],
+  piece: undefined,
+  ready: HashSet.empty(),
+  size: 0
+})
+
+const closed = ({ parts, piece }: OpenMessage): ReadonlyArray<Part> => (piece === undefined ? parts : [...parts, piece])
+
+const say = (open: OpenMessage, _tag: Piece["_tag"], delta: string): OpenMessage =>
+  open.piece?._tag === _tag && !("encrypted" in open.piece)
+    ? { ...open, piece: { _tag, text: open.piece.text + delta }, size: open.size + delta.length }
+    : { ...open, parts: closed(open), piece: { _tag, text: delta }, size: open.size + delta.length }
+
+/** The encrypted value of the reasoning just before it, or of one that stays hidden. */
+const encrypt = (open: OpenMessage, encrypted: string): OpenMessage => {
+  const size = open.size + encrypted.length
+  return open.piece?._tag === "Reasoning" && open.piece.encrypted === undefined
+    ? { ...open, piece: { ...open.piece, encrypted }, size }
+    : { ...open, parts: closed(open), piece: { _tag: "Reasoning", text: "", encrypted }, size }
+}
+
+const call = (open: OpenMessage, id: string, name: string): OpenMessage =>
+  open.parts.some((part) => part._tag === "ToolCall" && part.id === id)
+    ? open
+    : { ...open, parts: [...closed(open), { _tag: "ToolCall", id, name }], piece: undefined }
+
+const cancel = (open: OpenMessage, id: string): OpenMessage => ({
+  ...open,
+  parts: open.parts.filter((part) => part._tag !== "ToolCall" || part.id !== id)
+})
+
+const isSaid = (part: Part, ready: HashSet.HashSet<string>): boolean => {
+  switch (part._tag) {
+    case "Text":
+      return part.text !== ""
+    case "Reasoning":
+      return part.text !== "" || part.encrypted !== undefined
+    case "ToolCall":
+      return HashSet.has(ready, part.id)
+    case "Data":
+      return true
+  }
+}
+
+/** The message as far as it came; undefined when nothing was said. */
+export const message = ({ open, step }: Assembly, partial: boolean): Message | undefined => {
+  if (open === undefined) {
+    return undefined
+  }
+  const parts = closed(open).filter((part) => isSaid(part, open.ready))
+  return parts.length === 0
+    ? undefined
+    : {
+        role: "assistant",
+        parts,
+        ...(open.messageId === "" ? {} : { messageId: open.messageId }),
+        ...(step === 0 ? {} : { step }),
+        fromOrdinal: open.from.ordinal,
+        ...(partial ? { partial: true as const } : {})
+      }
+}
+
+/** Whether a run that ends so ended before its model had said everything. */
+const cutShort = (event: Extract<AgentEvent, { readonly _tag: "RunFinish" }>): boolean =>
+  !["NaturalEnd", "BehaviorRequested", "Suspended"].includes(event.termination._tag)
+
+/** What an event adds to the message, and the message that it ends. That message stands before the event's own facts. */
+export const assemble = (
+  state: Assembly,
+  event: AgentEvent,
+  place: Place
+): readonly [Assembly, Message | undefined] => {
+  const { step } = state
+  const open = () => state.open ?? begin(place, "")
+  const goOn = (open: OpenMessage | undefined): readonly [Assembly, undefined] => [{ step, open }, undefined]
+  const end = (next: Assembly, partial: boolean): readonly [Assembly, Message | undefined] => [
+    next,
+    message(state, partial)
+  ]
+  switch (event._tag) {
+    case "TextDelta":
+      return goOn(say(open(), "Text", event.delta))
+    case "ReasoningDelta":
+      return goOn(say(open(), "Reasoning", event.delta))
+    case "ReasoningEncryptedValue":
+      return goOn(encrypt(open(), event.encryptedValue))
+    case "ToolCallStart":
+      return goOn(call(open(), event.id, event.name))
+    case "ToolCallReady": {
+      const next = call(open(), event.id, event.name)
+      return goOn({ ...next, ready: HashSet.add(next.ready, event.id) })
+    }
+    case "ToolCallCancel":
+      return goOn(state.open && cancel(state.open, event.id))
+    case "StreamReset":
+      return goOn(state.open && begin(state.open.from, state.open.messageId))
+    case "StepStart":
+      return end({ step: step + 1, open: begin(place, event.messageId) }, false)
+    case "RunStart":
+      return end({ step, open: undefined }, true)
+    case "RunFinish":
+      return end({ step, open: undefined }, cutShort(event))
+    case "InferenceComplete":
+    case "StepEnd":
+      return state.open === undefined ? [state, undefined] : end({ step, open: undefined }, false)
+    default:
+      return [state, undefined]
+  }
+}

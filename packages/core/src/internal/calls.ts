@@ -1,0 +1,36 @@
+/**
+ * The stage that knows which tool calls are under way, so that a run which is interrupted can name them.
+ */
+import type { AgentEvent } from "../AgentEvent.ts"
+
+/** A call that is ready to run; `executing` says that a process has begun to. */
+export interface OpenCall {
+  readonly id: string
+  readonly name: string
+  readonly executing: boolean
+}
+
+export type OpenCalls = ReadonlyArray<OpenCall>
+
+const without = (calls: OpenCalls, id: string): OpenCalls =>
+  calls.some((call) => call.id === id) ? calls.filter((call) => call.id !== id) : calls
+
+export const after = (calls: OpenCalls, event: AgentEvent): OpenCalls => {
+  switch (event._tag) {
+    case "ToolCallReady":
+      return [...without(calls, event.id), { id: event.id, name: event.name, executing: false }]
+    case "ToolCallDone":
+    case "ToolCallCancel":
+      return without(calls, event.id)
+    case "ToolCallResumed":
+      return without(calls, event.targetId)
+    default:
+      return calls
+  }
+}
+
+/** A process has begun to run this call. */
+export const executing = (calls: OpenCalls, id: string, name: string): OpenCalls => [
+  ...without(calls, id),
+  { id, name, executing: true }
+]

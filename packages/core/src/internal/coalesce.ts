@@ -1,0 +1,233 @@
+/**
+ * The stage that makes one fact of many deltas: those of one text or one call, up to the next other fact.
+ *
+ * The seed's full fidelity stores a row a token.
+ */
+import type { AgentEvent } from "../AgentEvent.ts"
+import type { NormalizedEvent } from "../CanonicalEvent.ts"
+import type { Redactor } from "../Redaction.ts"
+import type { Place } from "./assemble.ts"
+import { redactText } from "./redact.ts"
+
+type Delta = Extract<
+  AgentEvent,
+  { readonly _tag: "TextDelta" | "ReasoningDelta" | "ToolCallDelta" | "ToolCallStreamDelta" }
+>
+
+/** The deltas of a row, the last first. */
+interface Link {
+  readonly text: string
+  readonly place: Place
+  readonly occurredAt: number
+  readonly before: Link | undefined
+}
+
+/** Deltas that become one fact. `size` is the length of their texts. */
+interface Row {
+  readonly key: string
+  readonly first: NormalizedEvent
+  readonly event: Delta
+  readonly from: Place
+  readonly began: number
+  readonly last: Link
+  readonly size: number
+}
+
+/** A fact that is made of deltas. */
+export interface Joined {
+  readonly normalized: NormalizedEvent
+  readonly from: Place
+  readonly to: Place
+  readonly occurredAt: number
+}
+
+/** The rows that are open, in the order in which they began; `size` is the length of their texts. */
+export interface Coalescing {
+  readonly rows: ReadonlyArray<Row>
+  readonly size: number
+  /** The size from which on they should be let go. */
+  readonly limit: number
+}
+
+/** Rows are let go when they have so many characters, 8 KiB of ASCII … */
+const sizeLimit = 8192
+
+/** … or when so many milliseconds have passed since the first of them began. */
+export const ageLimit = 250
+
+export const initial: Coalescing = { rows: [], size: 0, limit: sizeLimit }
+
+export const isDelta = (event: AgentEvent): event is Delta => {
+  switch (event._tag) {
+    case "TextDelta":
+    case "ReasoningDelta":
+    case "ToolCallDelta":
+    case "ToolCallStreamDelta":
+      return true
+    default:
+      return false
+  }
+}
+
+const textOf = (event: Delta): string => (event._tag === "ToolCallDelta" ? event.argsDelta : event.delta)
+
+const withText = (event: Delta, text: string): Delta =>
+  event._tag === "ToolCallDelta" ? { ...event, argsDelta: text } : { ...event, delta: text }
+
+/** The deltas with one key are one text. */
+const keyOf = (event: Delta): string => {
+  switch (event._tag) {
+    case "TextDelta":
+    case "ReasoningDelta":
+      return event._tag
+    case "ToolCallDelta":
+      return JSON.stringify([event._tag, event.id])
+    case "ToolCallStreamDelta":
+      return JSON.stringify([event._tag, event.id, event.name])
+  }
+}
+
+/** What the model says and what it thinks follow one another; the texts of calls may come side by side. */
+const isSpoken = (event: Delta): boolean => event._tag === "TextDelta" || event._tag === "ReasoningDelta"
+
+/** Whether a delta can join the open rows, or they must be closed first. */
+export const fits = ({ rows }: Coalescing, event: Delta): boolean =>
+  !isSpoken(event) || rows.every((row) => !isSpoken(row.event) || row.event._tag === event._tag)
+
+/** Adds a delta that fits. */
+export const add = (
+  { limit, rows, size }: Coalescing,
+  event: Delta,
+  normalized: NormalizedEvent,
+  place: Place,
+  occurredAt: number
+): Coalescing => {
+  const key = keyOf(event)
+  const text = textOf(event)
+  const known = rows.find((row) => row.key === key)
+  const last: Link = { text, place, occurredAt, before: known?.last }
+  const row: Row =
+    known === undefined
+      ? { key, first: normalized, event, from: place, began: occurredAt, last, size: text.length }
+      : { ...known, last, size: known.size + text.length }
+  return {
+    rows: known === undefined ? [...rows, row] : rows.map((other) => (other === known ? row : other)),
+    size: size + text.length,
+    limit
+  }
+}
+
+/** Whether the rows have grown so large that they should be let go. */
+export const isFull = ({ limit, size }: Coalescing): boolean => size >= limit
+
+const linksOf = (row: Row): ReadonlyArray<Link> => {
+  const links: Array<Link> = []
+  for (let link: Link | undefined = row.last; link !== undefined; link = link.before) {
+    links.push(link)
+  }
+  return links.toReversed()
+}
+
+/** The place of the first delta that is held. */
+export const from = ({ rows }: Coalescing): Place | undefined =>
+  rows.reduce<Place | undefined>(
+    (first, row) => (first === undefined || row.from.ordinal < first.ordinal ? row.from : first),
+    undefined
+  )
+
+/** When the first delta that is held occurred. */
+export const since = ({ rows }: Coalescing): number | undefined =>
+  rows.reduce<number | undefined>(
+    (first, { began }) => (first === undefined ? began : Math.min(first, began)),
+    undefined
+  )
+
+/** The facts of all rows. */
+export const close = ({ rows }: Coalescing): ReadonlyArray<Joined> => rows.flatMap((row) => joined(row, linksOf(row)))
+
+const joined = (row: Row, links: ReadonlyArray<Link>): ReadonlyArray<Joined> => {
+  const [first] = links
+  const last = links.at(-1)
+  if (first === undefined || last === undefined) {
+    return []
+  }
+  const payload = withText(row.event, textOfAll(links))
+  return [
+    {
+      normalized: { ...row.first, draft: { ...row.first.draft, payload } },
+      from: first.place,
+      to: last.place,
+      occurredAt: first.occurredAt
+    }
+  ]
+}
+
+/** Whether a text can be cut here: no secret lies across, as far as the redactor can tell. */
+const canCut = (redactor: Redactor, head: string, tail: string): boolean => {
+  try {
+    return redactText(redactor, head) + redactText(redactor, tail) === redactText(redactor, head + tail)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The facts of what can be let go before the rows end, and what must stay: with a redactor, so much of each text that a
+ * secret which has only begun is seen as a whole later. All rows are cut behind one and the same event, so that what was
+ * let go is everything up to there.
+ */
+export const release = (
+  state: Coalescing,
+  redactor: Redactor | undefined
+): readonly [ReadonlyArray<Joined>, Coalescing] => {
+  if (redactor === undefined) {
+    return [close(state), initial]
+  }
+  const all = state.rows.map((row) => ({ row, links: linksOf(row) }))
+  // Each try cuts so much earlier that a secret which lay across the cut before lies behind it.
+  for (let back = redactor.longest; ; back += Math.max(redactor.longest, 1)) {
+    const cut = Math.min(...all.map(({ links, row }) => lastWithin(links, row.size - back)))
+    const parts = all.map(({ links, row }) => ({
+      row,
+      head: links.filter(({ place }) => place.ordinal <= cut),
+      tail: links.filter(({ place }) => place.ordinal > cut)
+    }))
+    if (parts.every(({ head }) => head.length === 0)) {
+      return [[], { ...state, limit: state.size + sizeLimit }]
+    }
+    if (parts.every(({ head, tail }) => canCut(redactor, textOfAll(head), textOfAll(tail)))) {
+      const rows = parts.flatMap(({ row, tail }) => rest(row, tail))
+      const size = rows.reduce((sum, row) => sum + row.size, 0)
+      return [parts.flatMap(({ head, row }) => joined(row, head)), { rows, size, limit: size + sizeLimit }]
+    }
+  }
+}
+
+const textOfAll = (links: ReadonlyArray<Link>): string => links.map(({ text }) => text).join("")
+
+/** The ordinal of the last delta that ends within the first characters of its text; if none does, the one before it. */
+const lastWithin = (links: ReadonlyArray<Link>, characters: number): number => {
+  let end = 0
+  let last = (links[0]?.place.ordinal ?? 1) - 1
+  for (const { place, text } of links) {
+    end += text.length
+    if (end > characters) {
+      return last
+    }
+    last = place.ordinal
+  }
+  return last
+}
+
+const rest = (row: Row, [first, ...others]: ReadonlyArray<Link>): ReadonlyArray<Row> => {
+  if (first === undefined) {
+    return []
+  }
+  let last: Link = { ...first, before: undefined }
+  let size = first.text.length
+  for (const link of others) {
+    last = { ...link, before: last }
+    size += link.text.length
+  }
+  return [{ ...row, from: first.place, began: first.occurredAt, last, size }]
+}

@@ -1,0 +1,95 @@
+/**
+ * The stage that gives facts their text and their identity: redacted, no larger than allowed, companions with what
+ * caused them.
+ *
+ * In the seed, drafts carry no identity, so a retry duplicates; and everything is stored as it comes.
+ */
+import { Result } from "effect"
+import type { NormalizedEvent, Remnant } from "../CanonicalEvent.ts"
+import * as Json from "../Json.ts"
+import type { Redactor } from "../Redaction.ts"
+import * as StagedEvent from "../StagedEvent.ts"
+import * as Gap from "./gap.ts"
+import { redact } from "./redact.ts"
+import { remnant } from "./remnant.ts"
+import type { Entry } from "./stages.ts"
+import { sha256 } from "./text.ts"
+
+/** What a payload may be. */
+export interface Limits {
+  readonly redactor: Redactor | undefined
+  readonly maxEventBytes: number
+}
+
+const withoutSecrets = (redactor: Redactor, text: string): string => {
+  const payload = Json.parse(text)
+  const redacted = redact(redactor, payload)
+  return redacted === payload ? text : JSON.stringify(redacted)
+}
+
+/** A code unit of UTF-16 is at most three bytes of UTF-8, so most texts need not be measured. */
+const isTooLarge = (text: string, maxBytes: number): boolean =>
+  text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes
+
+/** The text of a payload, or what is left of it and why. */
+const textOf = (
+  draft: NormalizedEvent["draft"],
+  { maxEventBytes, redactor }: Limits
+): Result.Result<string, { readonly left: Remnant; readonly why: "too_large" | "refused" }> => {
+  const said = StagedEvent.textOf(draft)
+  const withhold = (withheld: "not_json" | "not_redacted") =>
+    Result.fail({ left: remnant(draft.payload, { withheld }), why: "refused" as const })
+  if (Result.isFailure(said)) {
+    return withhold("not_json")
+  }
+  let text = said.success
+  if (redactor !== undefined) {
+    try {
+      text = withoutSecrets(redactor, text)
+    } catch {
+      return withhold("not_redacted")
+    }
+  }
+  return isTooLarge(text, maxEventBytes)
+    ? Result.fail({
+        left: remnant(redactor === undefined ? draft.payload : Json.parse(text), {
+          truncated: { bytes: Buffer.byteLength(text), sha256: sha256(text) }
+        }),
+        why: "too_large" as const
+      })
+    : Result.succeed(text)
+}
+
+const tagOf = (payload: unknown, kind: string): string =>
+  typeof payload === "object" && payload !== null && "_tag" in payload ? String(payload._tag) : kind
+
+/** A gap in the place of an observed event that cannot be kept. */
+const inPlaceOf = ({ lastOrdinal, normalized, ordinal = 0 }: Entry, why: "too_large" | "refused"): NormalizedEvent => {
+  const { draft } = normalized
+  const gap = Gap.add([], why, tagOf(draft.payload, draft.kind), ordinal)
+  return Gap.draft(draft, { ...gap[0], lastOrdinal: lastOrdinal ?? ordinal } as Gap.Gap)
+}
+
+/** The unit of what one event brought. */
+export const identify = (entries: ReadonlyArray<Entry>, limits: Limits): StagedEvent.StagedUnit => {
+  const unit: Array<StagedEvent.StagedEvent> = []
+  let cause: string | undefined
+  for (const entry of entries) {
+    const { companion, normalized } = entry
+    const text = textOf(normalized.draft, limits)
+    const isObserved = normalized.fidelity === "observed_runtime_event"
+    const at = { ...entry, causationId: companion ? cause : undefined }
+    let event: StagedEvent.StagedEvent
+    if (Result.isSuccess(text)) {
+      event = StagedEvent.fromText(normalized, text.success, at)
+    } else if (isObserved) {
+      const gap = inPlaceOf(entry, text.failure.why)
+      event = StagedEvent.fromText(gap, JSON.stringify(gap.draft.payload), at)
+    } else {
+      event = StagedEvent.fromText(normalized, JSON.stringify(text.failure.left), at)
+    }
+    unit.push(event)
+    cause = companion ? cause : event.eventId
+  }
+  return unit
+}

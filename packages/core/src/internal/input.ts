@@ -1,0 +1,78 @@
+/**
+ * How far the input of a producer is in the ledger.
+ */
+import { Effect, PubSub, Stream } from "effect"
+import type { EventStagerShape, Lane } from "../EventStager.ts"
+import type { Writer } from "../EventStore.ts"
+import type { Input } from "../Run.ts"
+
+/** An input with what its runs tell it. `writer` is its claim, if it has a name. */
+export interface OpenInput extends Input {
+  readonly writer: Writer | undefined
+
+  /** The position that an event without one has. */
+  readonly next: () => number
+
+  /** An event at this position has been taken; `from` is the first position that its run has not recorded in full. */
+  readonly taken: (run: object, position: number, from: number | undefined) => void
+
+  /** The run holds nothing back any more. */
+  readonly released: (run: object) => void
+
+  /** Acks nothing more: some of it is not in the ledger. */
+  readonly fail: (cause: unknown) => void
+}
+
+export const make = Effect.fnUntraced(function* (stager: EventStagerShape, writer: Writer | undefined) {
+  const first = writer?.highWater ?? 0
+  // Who is slow gets the last ack, which says what those before it said.
+  const acks = yield* Effect.acquireRelease(PubSub.sliding<number>({ capacity: 1, replay: 1 }), PubSub.shutdown)
+  const lane: Lane = stager.lane()
+  yield* Effect.addFinalizer(() => Effect.ignoreCause(lane.close, { log: true }))
+  const held = new Map<object, number>()
+  let at = first
+  let marked = first
+  let acked = first
+
+  const mark = (): void => {
+    let safe = at
+    for (const from of held.values()) {
+      safe = Math.min(safe, from - 1)
+    }
+    if (safe <= marked) {
+      return
+    }
+    marked = safe
+    lane.stage([], {
+      ...(writer === undefined ? {} : { mark: { ...writer, highWater: safe } }),
+      onCommit: () => {
+        acked = safe
+        PubSub.publishUnsafe(acks, safe)
+      }
+    })
+  }
+
+  const input: OpenInput = {
+    writer,
+    acked: first,
+    acks: Stream.fromPubSub(acks),
+    advance: (position) =>
+      Effect.sync(() => {
+        at = Math.max(at, position)
+        mark()
+      }),
+    flush: Effect.map(lane.flush(), () => acked),
+    next: () => at + 1,
+    taken: (run, position, from) => {
+      at = Math.max(at, position)
+      from === undefined ? held.delete(run) : held.set(run, from)
+      mark()
+    },
+    released: (run) => {
+      held.delete(run)
+      mark()
+    },
+    fail: lane.fail
+  }
+  return input
+})
