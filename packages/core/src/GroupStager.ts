@@ -68,6 +68,8 @@ const returns = Schedule.min([Schedule.exponential("500 millis"), Schedule.space
 
 const closedTooSoon = new Error("the store did not answer before the ledger was closed")
 
+const stagedTooLate = new Error("the ledger was closed before")
+
 /** A run's lane as the stager sees it; `units` are counted for those who wait for a commit. */
 interface LaneState {
   readonly options: LaneOptions
@@ -193,6 +195,9 @@ const make = Effect.fnUntraced(function* (options: Options) {
   let isFull = false
   let isAway = false
   let isClosing = false
+  let isClosed = false
+  /** What is being committed. */
+  let sent: ReadonlyArray<Item> = []
   const wake = Latch.makeUnsafe()
   const hurry = Latch.makeUnsafe()
   const gate = Latch.makeUnsafe(true)
@@ -234,6 +239,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
       }
       lane.isOpen ||= saved && (lane.options.expected === undefined || isIn(unit, lane.options.expected))
     }
+    // Whoever waited goes on within this step, and must find that there is room.
+    weigh()
     for (const lane of new Set(items.map(({ lane }) => lane))) {
       for (const waiting of lane.waiting) {
         if (lane.failure === undefined && (lane.settled >= waiting.units || lane.ordinal >= waiting.ordinal)) {
@@ -242,7 +249,6 @@ const make = Effect.fnUntraced(function* (options: Options) {
         }
       }
     }
-    weigh()
   }
 
   const lose = (items: ReadonlyArray<Item>, cause: unknown): void => {
@@ -266,11 +272,14 @@ const make = Effect.fnUntraced(function* (options: Options) {
         ? Effect.void
         : store.append(events, options)
     ).pipe(
-      Effect.catchDefect((cause) =>
-        Effect.fail(
-          new UnavailableError({ message: `the store broke: ${cause instanceof Error ? cause.message : cause}`, cause })
-        )
-      )
+      Effect.catchCause((cause) => {
+        if (Cause.hasFails(cause)) {
+          return Effect.failCause(cause)
+        }
+        const defect = Cause.squash(cause)
+        const what = defect instanceof Error ? defect.message : String(defect)
+        return Effect.fail(new UnavailableError({ message: `the store broke: ${what}`, cause: defect }))
+      })
     )
 
   /** The store has not taken a batch for long. */
@@ -393,7 +402,20 @@ const make = Effect.fnUntraced(function* (options: Options) {
         items.reduce((events, { unit }) => events + unit.length, 0)
       )
       count(Metrics.depth, load.events)
+      sent = items
       yield* commit(items)
+      sent = []
+    }
+  })
+
+  /** Who waits for something that nobody commits any more is told. */
+  const giveUp = Effect.sync(() => {
+    isClosed = true
+    for (const lane of new Set([...sent, ...buffer].map(({ lane }) => lane))) {
+      if (lane.settled < lane.units) {
+        fail(lane, closedTooSoon)
+        lane.lost = lane.staged - lane.committed
+      }
     }
   })
 
@@ -406,7 +428,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       return Effect.timeoutOrElse(Fiber.await(fiber), {
         duration: closeTimeout,
         orElse: () => Effect.logError(stagingFailed(load.events, closedTooSoon))
-      })
+      }).pipe(Effect.andThen(giveUp))
     })
   )
 
@@ -463,9 +485,10 @@ const make = Effect.fnUntraced(function* (options: Options) {
       stage: (unit, beside = {}) => {
         const storable = checkStorable(unit)
         if (Result.isSuccess(storable)) {
-          if (state.failure !== undefined || isClosing) {
+          if (state.failure !== undefined || isClosed) {
             state.staged += unit.length
             state.lost += unit.length
+            fail(state, stagedTooLate)
           } else {
             push(state, unit, beside)
           }

@@ -21,8 +21,8 @@ import type { ToolResult } from "./Tool.ts"
  * **Details**
  *
  * It is the one of a `MessageCommitted`; in a ledger without those, what its deltas were put together to, which in a
- * compacted one is no more than its calls. `lost` says that its payload was too large or withheld: its parts are what is
- * known without it. A message that was erased is none.
+ * compacted one is no more than its calls. `lost` says that its payload was too large or withheld: its parts are what
+ * is known without it. A message that was erased is none.
  *
  * @category models
  * @since 0.1.0
@@ -42,7 +42,8 @@ export interface RunMessage extends Message.Message {
  * - `executing`: a process is about to run it, or it has put something out.
  * - `suspended`: it waits for a decision. `resumed`: it got one, which is its result or lets it run.
  * - `succeeded`, `failed`, `rejected`, `timed_out`, `cancelled`: it ended so.
- * - `unknown`: the run was interrupted while it was executing, or how it ended cannot be read; it may have had its effect.
+ * - `unknown`: the run was interrupted while it was executing, or how it ended cannot be read; it may have had its
+ *   effect.
  *
  * @category models
  * @since 0.1.0
@@ -66,9 +67,10 @@ export type ToolCallState =
  * **Details**
  *
  * `arguments` are there when they are complete. `result` is the last that the tool gave, also that with which it was
- * suspended; `decision` is what it was resumed with; `reason` tells why it was cancelled. `output` is what it put out while
- * it ran. `startedAt` is when it appeared and `since` when it came where it stands, in milliseconds since the epoch.
- * `suspensionId` is the other id that a decision may be addressed to.
+ * suspended; `decision` is what it was resumed with; `reason` tells why it was cancelled. `output` is what it put out
+ * while it ran. `startedAt` is when it appeared and `since` when it came where it stands, in milliseconds since the
+ * epoch; one that is known to run by its output alone may have run since it was ready. `suspensionId` is the other id
+ * that a decision may be addressed to.
  *
  * @category models
  * @since 0.1.0
@@ -88,8 +90,8 @@ export interface ToolCall {
 }
 
 /**
- * A permission that nobody has decided on. `requestedAt` is milliseconds since the epoch. Of a request that was too large
- * to be kept, the question is missing; it can be answered by its call.
+ * A permission that nobody has decided on. `requestedAt` is milliseconds since the epoch. Of a request that was too
+ * large to be kept, the question is missing; it can be answered by its call.
  *
  * @category models
  * @since 0.1.0
@@ -167,23 +169,23 @@ interface Fold {
 }
 
 /**
- * What a run came to, as far as its facts were seen. It is immutable. Ask {@link calls} and {@link current} for its tool
- * calls and for what the model is saying.
+ * What a run came to, as far as its facts were seen. It is immutable. Ask {@link calls} and {@link current} for its
+ * tool calls and for what the model is saying.
  *
  * **Details**
  *
- * - `status` and `doneReason` are those of the store's index, `created` when nothing was seen. `termination` and `result`
- *   are those of the last finish, until the run goes on.
+ * - `status` and `doneReason` are those of the store's index, `created` when nothing was seen. `termination` and
+ *   `result` are those of the last finish, until the run goes on.
  * - `startedAt`, `updatedAt`: when the first and the last fact occurred, in milliseconds since the epoch.
- * - `facts` counts the facts of the run that were seen; `lastSequence` is the run sequence of the last one, `lastOrdinal` the
- *   last ordinal that they stand for.
+ * - `facts` counts the facts of the run that were seen; `lastSequence` is the run sequence of the last one,
+ *   `lastOrdinal` the last ordinal that they stand for.
  * - `steps`: how many steps the run has begun; in a compacted ledger, those with a message.
- * - `permissions`: those that nobody has decided on, in the order of requests. They stay when the run waits, is interrupted
- *   or ends: whether an answer still helps is for `status` to say.
- * - `tokens`: sums over `inferences`, which took `modelMs` milliseconds. An inference without a total counts as its prompt
- *   and completion.
- * - `compactions` are told in the thread's scope, `children` in a scope that has their facts; a view that is fed the run's
- *   own facts alone has none.
+ * - `permissions`: those that nobody has decided on, in the order of requests. They stay when the run waits, is
+ *   interrupted or ends: whether an answer still helps is for `status` to say.
+ * - `tokens`: sums over `inferences`, which took `modelMs` milliseconds. An inference without a total counts as its
+ *   prompt and completion.
+ * - `compactions` are told in the thread's scope, `children` in a scope that has their facts; a view that is fed the
+ *   run's own facts alone has none.
  * - `fold` is for {@link push}, and may change.
  *
  * @category models
@@ -327,8 +329,8 @@ const over: ReadonlySet<ToolCallState> = new Set([
 export const isOpen = ({ state }: ToolCall): boolean => !over.has(state)
 
 /**
- * What the model is saying right now, as far as the ledger has it: that of full fidelity has its deltas, a compacted one
- * only the calls that are ready. When the message is committed, it is among the `messages` instead.
+ * What the model is saying right now, as far as the ledger has it: that of full fidelity has its deltas, a compacted
+ * one only the calls that are ready. When the message is committed, it is among the `messages` instead.
  *
  * @category getters
  * @since 0.1.0
@@ -449,7 +451,7 @@ const withCall = (
     ...before,
     ...change,
     name: change.name || before.name,
-    since: change.state === undefined ? before.since : occurredAt
+    since: change.since ?? (change.state === undefined ? before.since : occurredAt)
   }
   return {
     ...view,
@@ -541,8 +543,10 @@ const put = (view: RunView, fact: CanonicalEvent): RunView => {
   return withCall(view, fact, id, {
     name: nameOf(fact),
     output: `${before?.output ?? ""}${delta}`,
-    // Only a call that runs puts something out.
-    ...(before === undefined || ["streaming", "ready", "resumed"].includes(before.state) ? { state: "executing" } : {})
+    // Only a call that runs puts something out, and it may have run since it could.
+    ...(before === undefined || ["streaming", "ready", "resumed"].includes(before.state)
+      ? { state: "executing", since: before?.since ?? fact.occurredAt }
+      : {})
   })
 }
 

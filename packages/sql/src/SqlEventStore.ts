@@ -3,11 +3,12 @@
  *
  * @since 0.1.0
  */
-import { EventStore, Follow, LedgerError, type Lifecycle, type StagedEvent } from "@runledger/core"
+import { EventStore, Follow, type LedgerError, type StagedEvent } from "@runledger/core"
 import { Effect, Option, Schedule, Stream } from "effect"
 import type { SqlError } from "effect/sql"
 import * as Append from "./internal/append.ts"
 import type { Database } from "./internal/database.ts"
+import * as Labels from "./internal/labels.ts"
 import * as Read from "./internal/read.ts"
 import * as Restore from "./internal/restore.ts"
 import * as Retention from "./internal/retention.ts"
@@ -25,14 +26,17 @@ export interface Calls {
     batch: ReadonlyArray<StagedEvent.StagedEvent>,
     options?: EventStore.AppendOptions
   ) => Effect.Effect<void, LedgerError.AppendError>
-  readonly claimWriter: EventStore.EventStoreShape["claimWriter"]
+  readonly claim: (
+    writer: string
+  ) => Effect.Effect<EventStore.Writer, LedgerError.WriterHeld | LedgerError.ValidationError | ReadError>
+  readonly release: (claimed: EventStore.Writer) => Effect.Effect<void>
   readonly read: EventStore.EventStoreShape["read"]
   readonly count: EventStore.EventStoreShape["count"]
   readonly get: EventStore.EventStoreShape["get"]
   readonly run: EventStore.EventStoreShape["run"]
   readonly runs: (
     after: number,
-    status: Lifecycle.RunStatus | undefined
+    filter: EventStore.RunFilter
   ) => Effect.Effect<Read.Listed<EventStore.RunEntry>, ReadError>
   readonly threads: (after: number) => Effect.Effect<Read.Listed<EventStore.ThreadEntry>, ReadError>
   readonly writers: (after: number) => Effect.Effect<Read.Listed<EventStore.Writer>, ReadError>
@@ -72,7 +76,7 @@ const check = Effect.fnUntraced(function* (
       return yield* problem
     }
   }
-  const problem = EventStore.checkOptions(batch, options)
+  const problem = EventStore.checkOptions(batch, options) ?? Labels.check(options.runs)
   if (problem !== undefined) {
     return yield* problem
   }
@@ -96,16 +100,19 @@ export const calls = (db: Database): Calls => {
     )
   return {
     append: (batch, options = {}) => Effect.andThen(check(batch, options), attempt(Append.append(db, batch, options))),
-    claimWriter: (writer) =>
-      Effect.suspend((): Effect.Effect<EventStore.Writer, LedgerError.ValidationError | ReadError> => {
+    claim: (writer) =>
+      Effect.suspend((): ReturnType<Calls["claim"]> => {
         const problem = EventStore.checkWriter(writer)
-        return problem === undefined ? attempt(Append.claimWriter(db, writer)) : Effect.fail(problem)
+        return problem === undefined
+          ? attempt(db.locks.claim(writer, attempt(Append.raiseEpoch(db, writer))))
+          : Effect.fail(problem)
       }),
+    release: db.locks.release,
     read: (options) => attempt(Read.read(db, options)),
     count: (scope) => attempt(Read.count(db, scope)),
     get: (eventId) => attempt(Read.get(db, eventId)),
     run: (runId) => attempt(Read.run(db, runId)),
-    runs: (after, status) => attempt(Read.runs(db, after, status)),
+    runs: (after, filter) => attempt(Read.runs(db, after, filter)),
     threads: (after) => attempt(Read.threads(db, after)),
     writers: (after) => attempt(Read.writers(db, after)),
     pruneSlice: (options, after) => attempt(Effect.tap(Retention.pruneSlice(db, options, after), db.committed)),
@@ -113,7 +120,7 @@ export const calls = (db: Database): Calls => {
     compact: () => attempt(db.compact),
     restore: (part) =>
       Effect.suspend((): Effect.Effect<void, LedgerError.ValidationError | ReadError> => {
-        const problem = EventStore.checkPart(part)
+        const problem = EventStore.checkPart(part) ?? Labels.check(part.runs)
         return problem === undefined ? attempt(Restore.restore(db, part)) : Effect.fail(problem)
       })
   }
@@ -147,13 +154,13 @@ export const fromCalls = (calls: Calls, { changed, notify }: Follow.Signal): Eve
   return {
     append: (batch, options) =>
       batch.length === 0 && options === undefined ? Effect.void : told(calls.append(batch, options)),
-    claimWriter: calls.claimWriter,
+    claimWriter: (writer) => Effect.acquireRelease(calls.claim(writer), calls.release),
     read: calls.read,
     follow: Follow.make({ read: calls.read, changed }),
     count: calls.count,
     get: calls.get,
     run: calls.run,
-    runs: ({ status } = {}) => list((after) => calls.runs(after, status)),
+    runs: (filter = {}) => list((after) => calls.runs(after, filter)),
     threads: list(calls.threads),
     writers: list(calls.writers),
     prune: (options) =>

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { type CanonicalEvent, Cursor, EventStore, Json, MemoryEventStore } from "@runledger/core"
-import { Context, Effect, Layer, Result, Stream } from "effect"
+import { Context, Effect, Layer, Result, Scope, Stream, Struct } from "effect"
 import { randomUUID } from "node:crypto"
 import type { Fresh } from "./TestLedger.ts"
 
@@ -133,6 +133,19 @@ export const all: ReadonlyArray<BrokenStore> = [
     })
   },
   {
+    name: "first ordinal only",
+    does: "does not keep how far the events go that a fact stands for",
+    caughtBy: "append.last-ordinal",
+    breaks: (sound) => ({
+      ...sound,
+      append: (batch, options) =>
+        sound.append(
+          batch.map((event) => Struct.omit(event, ["lastOrdinal"])),
+          options
+        )
+    })
+  },
+  {
     name: "leaked rollback",
     does: "keeps the first event of a batch that it refuses",
     caughtBy: "append.all-or-nothing",
@@ -220,6 +233,45 @@ export const all: ReadonlyArray<BrokenStore> = [
     })
   },
   {
+    name: "claims for all",
+    does: "refuses nobody a name that is held",
+    caughtBy: "writers.held",
+    breaks: (sound) => ({
+      ...sound,
+      // Whoever claims holds it for no longer than the call.
+      claimWriter: (writer) => Effect.scoped(sound.claimWriter(writer))
+    })
+  },
+  {
+    name: "claims for good",
+    does: "never frees a name",
+    caughtBy: "writers.free-again",
+    breaks: (sound) => {
+      const forever = Scope.makeUnsafe()
+      return { ...sound, claimWriter: (writer) => Scope.provide(sound.claimWriter(writer), forever) }
+    }
+  },
+  {
+    name: "epoch first",
+    does: "gives a claim its epoch before it looks whether the name is held",
+    caughtBy: "writers.refused-claim",
+    breaks: (sound) => {
+      const held = new Set<string>()
+      return {
+        ...sound,
+        claimWriter: (writer) =>
+          Effect.flatMap(Effect.scoped(sound.claimWriter(writer)), (claimed) =>
+            held.has(writer)
+              ? Effect.fail(EventStore.writerHeld(writer))
+              : Effect.acquireRelease(
+                  Effect.sync(() => (held.add(writer), claimed)),
+                  () => Effect.sync(() => void held.delete(writer))
+                )
+          )
+      }
+    }
+  },
+  {
     name: "marks that go back",
     does: "sets a high-water mark to the one that came last",
     caughtBy: "writers.high-water-never-back",
@@ -241,6 +293,31 @@ export const all: ReadonlyArray<BrokenStore> = [
         writers: Stream.map(sound.writers, marked)
       }
     }
+  },
+  {
+    name: "lost labels",
+    does: "forgets the labels of a run when its state is committed without any",
+    caughtBy: "runs.labels",
+    breaks: (sound) => ({
+      ...sound,
+      append: (batch, { runs = [], ...options } = {}) =>
+        sound.append(batch, { ...options, runs: runs.map((run) => ({ labels: {}, ...run })) })
+    })
+  },
+  {
+    name: "any label",
+    does: "lists the runs that have one of the labels asked for",
+    caughtBy: "runs.by-labels",
+    breaks: (sound) => ({
+      ...sound,
+      runs: ({ labels = {}, status } = {}) =>
+        Stream.filter(
+          sound.runs({ status }),
+          (run) =>
+            Object.keys(labels).length === 0 ||
+            Object.entries(labels).some(([name, value]) => run.labels?.[name] === value)
+        )
+    })
   },
   {
     name: "foreign cursors",

@@ -42,8 +42,9 @@ export interface Options {
 }
 
 /**
- * Checks a store against the model: appends with retries, conflicts, expected cursors, writers and run states; reading
- * and following with every option; pruning, erasing, and opening the ledger again, over several handles.
+ * Checks a store against the model: appends with retries, conflicts, expected cursors, writers, run states and labels;
+ * claims that are held and freed; reading, listing and following with every option; pruning, erasing, and opening the
+ * ledger again, over several handles.
  *
  * @category running
  * @since 0.1.0

@@ -246,12 +246,11 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   }
 
   const record = (envelope: Envelope, position: number | undefined): void => {
-    if (isOff) {
-      return
-    }
     last = { ordinal: envelope.ordinal, position }
     try {
-      recordEvent(envelope)
+      if (!isOff) {
+        recordEvent(envelope)
+      }
     } catch (defect) {
       const { event, ordinal } = envelope
       const message = defect instanceof Error ? defect.message : String(defect)

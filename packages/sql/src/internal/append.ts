@@ -5,6 +5,7 @@ import { Cursor, EventStore, type StagedEvent } from "@runledger/core"
 import { Effect, Result } from "effect"
 import type { SqlError } from "effect/sql"
 import type { Database } from "./database.ts"
+import * as Labels from "./labels.ts"
 import * as Read from "./read.ts"
 import { bounds, idParam } from "./scope.ts"
 
@@ -24,7 +25,7 @@ const fence = Effect.fnUntraced(function* (db: Database, writers: ReadonlyArray<
 })
 
 /** Gives a writer its next epoch. */
-export const claimWriter = (db: Database, writer: string) =>
+export const raiseEpoch = (db: Database, writer: string) =>
   db
     .query(
       `INSERT INTO writers (writer, epoch, high_water) VALUES (?, 1, 0)
@@ -76,12 +77,11 @@ const expect = Effect.fnUntraced(function* (db: Database, all: ReadonlyArray<Eve
 })
 
 const saveStates = Effect.fnUntraced(function* (db: Database, states: ReadonlyArray<EventStore.RunState>) {
-  for (const { ordinal, runId, state } of states.toSorted((a, b) => (a.runId < b.runId ? -1 : 1))) {
-    const saved = yield* db.query("UPDATE runs SET state = ?, ordinal = ? WHERE run_id = ? RETURNING id", [
-      state,
-      ordinal,
-      idParam(runId)
-    ])
+  for (const { labels, ordinal, runId, state } of states.toSorted((a, b) => (a.runId < b.runId ? -1 : 1))) {
+    const saved = yield* db.query(
+      "UPDATE runs SET state = ?, ordinal = ?, labels = coalesce(?, labels) WHERE run_id = ? RETURNING id",
+      [state, ordinal, Labels.text(labels), idParam(runId)]
+    )
     if (saved.length === 0) {
       return yield* EventStore.stateOfNoRun(runId)
     }

@@ -4,6 +4,7 @@
 import type { CanonicalEvent, LedgerError, StagedEvent } from "@runledger/core"
 import type { Effect } from "effect"
 import type { SqlError } from "effect/sql"
+import type { Locks } from "./locks.ts"
 
 /** The values of a row. */
 export type Row = ReadonlyArray<unknown>
@@ -35,6 +36,9 @@ export interface Database {
 
   /** Whether an insert failed because the ledger has an event with the same id. */
   readonly isKnownEventId: (error: SqlError.SqlError) => boolean
+
+  /** Who has claimed the name of a writer. */
+  readonly locks: Locks
 
   /** In a transaction, makes others that append to the scopes of these events wait until it ends. */
   readonly lock: (events: ReadonlyArray<StagedEvent.StagedEvent>) => Effect.Effect<void, SqlError.SqlError>

@@ -32,7 +32,7 @@ export const flags = (event: StagedEvent.StagedEvent, erased = false): number =>
 
 /** What {@link decode} reads, with every surrogate replaced by what it stands for. */
 export const select = `SELECT e.position, e.event_id, t.thread_id, e.thread_sequence, r.run_id, e.run_sequence, k.name,
-  e.flags, e.ordinal, e.occurred_at, e.recorded_after, o.name, c.name, e.causation, e.schema_version, e.payload`
+  e.flags, e.ordinal, e.last_ordinal, e.occurred_at, e.recorded_after, o.name, c.name, e.causation, e.schema_version, e.payload`
 
 export const from = `FROM events e
 LEFT JOIN threads t ON t.id = e.thread
@@ -56,6 +56,7 @@ type Row = readonly [
   kind: string | null,
   flags: number,
   ordinal: number | null,
+  lastOrdinal: number | null,
   occurredAt: number,
   recordedAfter: number,
   origin: string | null,
@@ -68,7 +69,7 @@ type Row = readonly [
 /** The fact of a row, or what is wrong with it. */
 export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalEvent.CanonicalEvent, string> => {
   const [position, eventId, threadId, threadSequence, runId, runSequence, kind, flags, ordinal, ...rest] = values as Row
-  const [occurredAt, recordedAfter, origin, correlationId, causation, schemaVersion, text] = rest
+  const [lastOrdinal, occurredAt, recordedAfter, origin, correlationId, causation, schemaVersion, text] = rest
   const fidelity = fidelities[flags & 15]
   const visibility = visibilities[(flags >> 4) & 15]
   if (kind === null || origin === null || fidelity === undefined || visibility === undefined) {
@@ -94,6 +95,7 @@ export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalE
     ...(runId === null || runSequence === null ? {} : { runId, runSequence }),
     position,
     ...(ordinal === null ? {} : { ordinal }),
+    ...(lastOrdinal === null ? {} : { lastOrdinal }),
     payload,
     origin,
     ...(correlationId === null ? {} : { correlationId }),

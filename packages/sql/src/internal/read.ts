@@ -6,6 +6,7 @@ import { Effect, Result } from "effect"
 import { damaged } from "./damaged.ts"
 import type { Database, Row } from "./database.ts"
 import * as EventRow from "./eventRow.ts"
+import * as Labels from "./labels.ts"
 import { bounds, idParam, sqlOf } from "./scope.ts"
 
 /** How many facts a page with a filter looks at, whether they pass or not: one statement must not read a whole ledger. */
@@ -158,7 +159,7 @@ export const get = Effect.fnUntraced(function* (db: Database, eventId: string) {
 const selectRuns = `SELECT r.id, r.run_id, t.thread_id, r.status, r.done_reason, r.ordinal, r.floor, f.occurred_at,
   l.occurred_at + l.recorded_after,
   CASE r.floor WHEN 0 THEN coalesce(l.run_sequence, 0) ELSE (SELECT count(*) FROM events WHERE run = r.id) END,
-  r.state
+  r.labels, r.state
 FROM runs r
 LEFT JOIN threads t ON t.id = r.thread
 LEFT JOIN events f ON f.run = r.id AND f.run_sequence = (SELECT min(run_sequence) FROM events WHERE run = r.id)
@@ -175,12 +176,14 @@ type RunRow = readonly [
   startedAt: number | null,
   updatedAt: number | null,
   facts: number,
+  labels: string | null,
   state: string | null
 ]
 
 const runRecord = (row: Row): EventStore.RunRecord => {
-  const [, runId, threadId, status, doneReason, ordinal, floor, startedAt, updatedAt, count, state] =
+  const [, runId, threadId, status, doneReason, ordinal, floor, startedAt, updatedAt, count, labelText, state] =
     row as unknown as RunRow
+  const labels = Labels.parse(labelText)
   return {
     runId,
     ...(threadId === null ? {} : { threadId }),
@@ -190,6 +193,7 @@ const runRecord = (row: Row): EventStore.RunRecord => {
     facts: count,
     ...(ordinal === null ? {} : { ordinal }),
     floor,
+    ...(labels === undefined ? {} : { labels }),
     ...(state === null ? {} : { state })
   }
 }
@@ -210,17 +214,19 @@ const listed = <A>(rows: ReadonlyArray<Row>, entry: (row: Row) => A): Listed<A> 
   next: rows.length < listLimit ? undefined : Number(rows.at(-1)?.[0])
 })
 
-export const runs = (db: Database, after: number, status: Lifecycle.RunStatus | undefined) =>
+export const runs = (db: Database, after: number, { labels = {}, status }: EventStore.RunFilter) =>
   Effect.map(
     db.query(
       `${selectRuns} WHERE r.id > ?${status === undefined ? "" : " AND r.status = ?"} ORDER BY r.id LIMIT ${listLimit}`,
       status === undefined ? [after] : [after, status]
     ),
-    (rows) =>
-      listed(rows, (row): EventStore.RunEntry => {
+    (rows) => {
+      const { entries, next } = listed(rows, (row): EventStore.RunEntry => {
         const { state: _, ...entry } = runRecord(row)
         return entry
       })
+      return { entries: entries.filter((run) => Labels.has(run, labels)), next }
+    }
   )
 
 export const threads = (db: Database, after: number) =>

@@ -5,6 +5,7 @@ import { type CanonicalEvent, EventStore, type StagedEvent } from "@runledger/co
 import { Effect } from "effect"
 import type { Database, Place } from "./database.ts"
 import { erasedFlag } from "./eventRow.ts"
+import * as Labels from "./labels.ts"
 import * as Read from "./read.ts"
 
 const split = (fact: CanonicalEvent.CanonicalEvent): readonly [StagedEvent.StagedEvent, Place] => {
@@ -41,7 +42,7 @@ const lastRecorded = `coalesce((SELECT occurred_at + recorded_after FROM events
  * A run that has gone on since, or was pruned further, knows better; and what was erased does not come back: a state is
  * gone where there is an ordinal without one.
  */
-const updateRun = `UPDATE runs SET status = ?, state = ?, ordinal = ?,
+const updateRun = `UPDATE runs SET status = ?, state = ?, ordinal = ?, labels = ?,
   done_reason = CASE
     WHEN EXISTS (SELECT 1 FROM events WHERE run = runs.id AND (flags & ${erasedFlag}) <> 0) THEN done_reason
     ELSE ?
@@ -52,13 +53,14 @@ WHERE run_id = ? AND ${lastRecorded} <= ?
 
 const restoreRun = Effect.fnUntraced(function* (db: Database, run: EventStore.RunRecord) {
   const { doneReason = null, facts, floor, ordinal = null, runId, state = null, status, threadId = null } = run
-  const updated = [status, state, ordinal, doneReason, runId, run.updatedAt ?? 0, floor, floor, facts, ordinal]
+  const labels = Labels.text(run.labels)
+  const updated = [status, state, ordinal, labels, doneReason, runId, run.updatedAt ?? 0, floor, floor, facts, ordinal]
   yield* db.query(updateRun, updated)
   yield* db.query(
-    `INSERT INTO runs (run_id, thread, status, done_reason, state, ordinal, floor)
-     VALUES (?, (SELECT id FROM threads WHERE thread_id = ?), ?, ?, ?, ?, ?)
+    `INSERT INTO runs (run_id, thread, status, done_reason, state, ordinal, labels, floor)
+     VALUES (?, (SELECT id FROM threads WHERE thread_id = ?), ?, ?, ?, ?, ?, ?)
      ON CONFLICT (run_id) DO UPDATE SET floor = excluded.floor WHERE runs.floor < excluded.floor`,
-    [runId, threadId, status, doneReason, state, ordinal, floor]
+    [runId, threadId, status, doneReason, state, ordinal, labels, floor]
   )
 })
 

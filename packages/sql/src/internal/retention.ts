@@ -98,8 +98,9 @@ export const eraseSlice = Effect.fnUntraced(function* (db: Database, threadId: s
   return yield* db.transaction(
     Effect.gen(function* () {
       yield* db.query(
-        `UPDATE runs SET state = NULL, done_reason = NULL
-         WHERE thread = (SELECT id FROM threads WHERE thread_id = ?) AND (state IS NOT NULL OR done_reason IS NOT NULL)`,
+        `UPDATE runs SET state = NULL, labels = NULL, done_reason = NULL
+         WHERE thread = (SELECT id FROM threads WHERE thread_id = ?)
+           AND (state IS NOT NULL OR labels IS NOT NULL OR done_reason IS NOT NULL)`,
         [id]
       )
       const end = yield* sliceEnd(db, after)

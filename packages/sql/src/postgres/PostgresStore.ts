@@ -1,7 +1,7 @@
 /**
  * The store over a PostgreSQL database.
  */
-import { PgClient } from "@effect/sql-pg"
+import { PgClient, type PgConnection } from "@effect/sql-pg"
 import { type EventStore, LedgerError } from "@runledger/core"
 import { Effect, identity, Redacted, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
@@ -10,6 +10,7 @@ import * as SqlEventStore from "../SqlEventStore.ts"
 import { compact } from "./compact.ts"
 import { fromSqlError, isKnownEventId, isTransient, isTransientToOpen } from "./errors.ts"
 import * as Insert from "./insert.ts"
+import * as Locks from "./locks.ts"
 import * as Positions from "./positions.ts"
 import * as Schema from "./schema.ts"
 import { transaction } from "./transaction.ts"
@@ -71,14 +72,15 @@ export const make = Effect.fnUntraced(function* (
     })
   }
   const onSqlError = fromSqlError(name)
-  const sql = yield* PgClient.make({
+  const config: PgConnection.Config = {
     url,
     types,
     maxMessageSize,
     // So that a server that went away without a word is noticed.
     keepAlive: "30 seconds",
     ...(readOnly ? { startupParameters: { default_transaction_read_only: "on" } } : {})
-  }).pipe(Effect.provide(Reactivity.layer), Effect.mapError(onSqlError))
+  }
+  const sql = yield* PgClient.make(config).pipe(Effect.provide(Reactivity.layer), Effect.mapError(onSqlError))
 
   const opened = Effect.andThen(
     Schema.prepare(sql, name, readOnly),
@@ -104,6 +106,7 @@ export const make = Effect.fnUntraced(function* (
     onSqlError,
     isTransient,
     isKnownEventId,
+    locks: yield* Locks.make(config, String(channel)),
     ceiling: Positions.ceiling(query),
     committed,
     compact: compact(name, sql)

@@ -24,6 +24,8 @@ export type { OpenError, Options } from "./PostgresStore.ts"
  * - Positions have holes where an append was rolled back; sequences have none.
  * - It needs tables of its own: `ledger`, `threads`, `runs`, `names`, `writers`, `events`. Give it a schema of its own
  *   with `?options=-c%20search_path%3Dname` where another program has such names.
+ * - Claims of writers are locks of a session, on one more connection while there are any. Where a pooler stands between,
+ *   it must keep sessions: one that shares them out by transaction would lose the locks.
  * - `prune` and `erase` end with `VACUUM FULL`, which holds up everybody while it copies what is left. They take bytes
  *   out of the tables, not out of backups and the server's write-ahead log.
  *

@@ -8,9 +8,10 @@
 import type { PgTypes } from "@effect/sql-pg"
 import { EventStore, type LedgerError, type StagedEvent } from "@runledger/core"
 import { Clock, Effect } from "effect"
-import { SqlError } from "effect/sql"
+import type { SqlError } from "effect/sql"
 import type { Database, Place } from "../internal/database.ts"
 import * as EventRow from "../internal/eventRow.ts"
+import { withinLockTimeout } from "./lockTimeout.ts"
 import { mark } from "./positions.ts"
 import { integers, texts, uuids } from "./values.ts"
 
@@ -90,6 +91,7 @@ const columns: Readonly<Record<string, (rows: ReadonlyArray<Row>) => PgTypes.Par
   kind: (rows) => integers(rows.map(({ kind }) => kind)),
   flags: (rows) => integers(rows.map(({ flags }) => flags)),
   ordinal: (rows) => integers(rows.map(({ event }) => event.ordinal ?? null)),
+  last_ordinal: (rows) => integers(rows.map(({ event }) => event.lastOrdinal ?? null)),
   occurred_at: (rows) => integers(rows.map(({ event }) => event.occurredAt)),
   recorded_after: (rows) => integers(rows.map(({ event, recordedAt }) => recordedAt - event.occurredAt)),
   origin: (rows) => integers(rows.map(({ origin }) => origin)),
@@ -142,25 +144,8 @@ const tally = (events: Batch) => {
   return { threads, runs, statuses, names }
 }
 
-/**
- * How long somebody else's lock is waited for: nobody may hold up all connections of a process for good. A setting of the
- * session would do as well, but what stands between client and server may refuse it.
- */
-const lockTimeout = "10 seconds"
-
-const lockedForLong = new SqlError.SqlError({
-  reason: new SqlError.LockTimeoutError({
-    message: "a thread or a run is locked",
-    cause: undefined,
-    operation: "append"
-  })
-})
-
 /** Makes the insert of a ledger, and the lock that it begins with. */
 export const make = (query: Database["query"]): Pick<Database, "insert" | "lock" | "goOnAfter"> => {
-  const lock = (text: string, params: ReadonlyArray<unknown>) =>
-    Effect.timeoutOrElse(query(text, params), { duration: lockTimeout, orElse: () => Effect.fail(lockedForLong) })
-
   /** Locks the scopes of events, and with `count` counts these. The sequences are those before them. */
   const raise = Effect.fnUntraced(function* (events: Batch, count: boolean) {
     const found = tally(events)
@@ -170,16 +155,18 @@ export const make = (query: Database["query"]): Pick<Database, "insert" | "lock"
     const names = new Map<string, number>()
     const given = [...found.runs.values()]
     const statuses = [...found.runs.keys()].map((runId) => (count ? found.statuses.get(runId) : undefined))
-    for (const [what, id, text, sequence] of yield* lock(raiseScopes, [
-      texts([...found.threads.keys()]),
-      integers([...found.threads.values()].map(added)),
-      texts([...found.runs.keys()]),
-      texts(given.map(({ threadId = null }) => threadId)),
-      integers(given.map(({ facts }) => added(facts))),
-      texts(statuses.map((after) => after?.status ?? "created")),
-      texts(statuses.map((after) => after?.doneReason?.replaceAll("\0", "\ufffd") ?? null)),
-      texts([...found.names])
-    ])) {
+    for (const [what, id, text, sequence] of yield* withinLockTimeout(
+      query(raiseScopes, [
+        texts([...found.threads.keys()]),
+        integers([...found.threads.values()].map(added)),
+        texts([...found.runs.keys()]),
+        texts(given.map(({ threadId = null }) => threadId)),
+        integers(given.map(({ facts }) => added(facts))),
+        texts(statuses.map((after) => after?.status ?? "created")),
+        texts(statuses.map((after) => after?.doneReason?.replaceAll("\0", "\ufffd") ?? null)),
+        texts([...found.names])
+      ])
+    )) {
       const name = String(text)
       switch (what) {
         case "thread":

@@ -12,6 +12,7 @@ import * as SqlEventStore from "../SqlEventStore.ts"
 import { compact } from "./compact.ts"
 import { fromSqlError, isBusy, isKnownEventId } from "./errors.ts"
 import * as Insert from "./insert.ts"
+import * as Locks from "./locks.ts"
 import * as NodeSqliteClient from "./NodeSqliteClient.ts"
 import * as File from "./open.ts"
 import * as Schema from "./schema.ts"
@@ -67,6 +68,7 @@ export const open = Effect.fnUntraced(function* (
     Effect.mapError((error) => (error._tag === "SqlError" ? onSqlError(error) : error))
   )
   const stillThere = inMemory ? Effect.void : yield* File.watch(path)
+  const locks = yield* Locks.make(inMemory || readOnly ? undefined : yield* File.real(path))
   let commits = 0
   const query: Database["query"] = (text, params) => sql.unsafe(text, params).values
   const calls = SqlEventStore.calls({
@@ -77,6 +79,7 @@ export const open = Effect.fnUntraced(function* (
     onSqlError,
     isTransient: isBusy,
     isKnownEventId,
+    locks,
     // A transaction that writes is the only one.
     lock: () => Effect.void,
     goOnAfter: () => Effect.void,

@@ -102,12 +102,14 @@ const open = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Sq
   return {
     append: (batch: ReadonlyArray<StagedEvent.StagedEvent>, options) =>
       Effect.suspend(() => call("append", pack(batch), options)),
-    claimWriter: (writer) => call("claimWriter", writer),
+    claim: (writer) => call("claim", writer),
+    // A worker that is gone holds nothing.
+    release: (claimed) => Effect.ignore(call<void, never>("release", claimed)),
     read: (options) => call("read", options),
     count: (scope) => call("count", scope),
     get: (eventId) => call("get", eventId),
     run: (runId) => call("run", runId),
-    runs: (after, status) => call("runs", after, status),
+    runs: (after, filter) => call("runs", after, filter),
     threads: (after) => call("threads", after),
     writers: (after) => call("writers", after),
     pruneSlice: (options, after) => call("pruneSlice", options, after),

@@ -22,7 +22,8 @@ export type { OpenError, Options } from "./InThreadStore.ts"
  * **Gotchas**
  *
  * While a ledger is open, also for reading, SQLite keeps two more files beside it, `-wal` and `-shm`. They belong to it:
- * move or copy a ledger when nobody has it open.
+ * move or copy a ledger when nobody has it open. Claims of writers are locks on empty files in a folder beside it, named
+ * like it with `-locks` at the end; it may be deleted when nobody has the ledger open.
  *
  * @category layers
  * @since 0.1.0

@@ -3,7 +3,7 @@
  */
 import { LedgerError } from "@runledger/core"
 import { Effect, Predicate } from "effect"
-import { closeSync, openSync, readSync, statSync, type Stats } from "node:fs"
+import { closeSync, openSync, readSync, realpathSync, statSync, type Stats } from "node:fs"
 import { dirname } from "node:path"
 import * as Schema from "./schema.ts"
 
@@ -30,6 +30,10 @@ const attempt = <A>(path: string, evaluate: () => A): Effect.Effect<A, LedgerErr
 
 const stat = (path: string): Effect.Effect<Stats | undefined, LedgerError.UnavailableError> =>
   attempt(path, () => statSync(path, { throwIfNoEntry: false }))
+
+/** The path of the file itself, whatever links lead to it. */
+export const real = (path: string): Effect.Effect<string, LedgerError.UnavailableError> =>
+  attempt(path, () => realpathSync(path))
 
 /** The first bytes of a file. It is opened for writing too if it is to be written, to learn whether it may be. */
 const readHeader = (path: string, readOnly: boolean): Buffer => {

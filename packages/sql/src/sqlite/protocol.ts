@@ -30,6 +30,7 @@ type Packed = readonly [
   threadId: string | undefined,
   runId: string | undefined,
   ordinal: number | undefined,
+  lastOrdinal: number | undefined,
   payload: string,
   origin: string,
   correlationId: string | undefined,
@@ -37,7 +38,7 @@ type Packed = readonly [
   schemaVersion: number,
   occurredAt: number
 ]
-const width: Packed["length"] = 13
+const width: Packed["length"] = 14
 
 /** A batch as one flat array: its clone costs half of that of an array of objects, most of it in the worker. */
 export const pack = (batch: ReadonlyArray<StagedEvent.StagedEvent>): ReadonlyArray<unknown> => {
@@ -52,6 +53,7 @@ export const pack = (batch: ReadonlyArray<StagedEvent.StagedEvent>): ReadonlyArr
         event.threadId,
         event.runId,
         event.ordinal,
+        event.lastOrdinal,
         event.payload,
         event.origin,
         event.correlationId,
@@ -68,11 +70,11 @@ export const pack = (batch: ReadonlyArray<StagedEvent.StagedEvent>): ReadonlyArr
 export const unpack = (packed: ReadonlyArray<unknown>): ReadonlyArray<StagedEvent.StagedEvent> => {
   const batch: Array<StagedEvent.StagedEvent> = []
   for (let at = 0; at < packed.length; at += width) {
-    const [eventId, kind, fidelity, visibility, threadId, runId, ordinal, payload, ...rest] = packed.slice(
+    const [eventId, kind, fidelity, visibility, threadId, runId, ordinal, lastOrdinal, ...rest] = packed.slice(
       at,
       at + width
     ) as unknown as Packed
-    const [origin, correlationId, causationId, schemaVersion, occurredAt] = rest
+    const [payload, origin, correlationId, causationId, schemaVersion, occurredAt] = rest
     batch.push({
       eventId,
       kind,
@@ -81,6 +83,7 @@ export const unpack = (packed: ReadonlyArray<unknown>): ReadonlyArray<StagedEven
       threadId,
       runId,
       ordinal,
+      lastOrdinal,
       payload,
       origin,
       correlationId,
@@ -98,6 +101,7 @@ const classes = {
   IdempotencyConflict: LedgerError.IdempotencyConflict,
   ExpectedCursorConflict: LedgerError.ExpectedCursorConflict,
   Fenced: LedgerError.Fenced,
+  WriterHeld: LedgerError.WriterHeld,
   CursorExpired: LedgerError.CursorExpired,
   NotFound: LedgerError.NotFound,
   IntegrityError: LedgerError.IntegrityError,

@@ -337,6 +337,7 @@ describe("the PostgreSQL store", () => {
         // Too long for a row, so it is kept elsewhere.
         event(2, { payload: JSON.stringify(Array.from({ length: 3000 }, (_, n) => `${n * n}${secret}`)) })
       ])
+      yield* store.append([], { runs: [{ runId: "run-1", ordinal: 2, state: "{}", labels: { of: secret } }] })
       const files = ["events", "runs", "threads", "names"].map(
         (table) => `coalesce(pg_read_binary_file(pg_relation_filepath('${table}')), '')`
       )

@@ -4,7 +4,7 @@ import { Effect, Fiber, Stream, Struct } from "effect"
 import { vi } from "vitest"
 import { createDatabase, startServer } from "../../../../scripts/postgres.ts"
 import { event, events, readAll, run, thread } from "../sqlite/support.ts"
-import { type Break, newDatabase, open, proxy } from "./support.ts"
+import { type Break, claims, newDatabase, open, proxy } from "./support.ts"
 
 const told = Effect.fnUntraced(function* (store: EventStore.EventStoreShape) {
   return {
@@ -59,7 +59,7 @@ describe("an append whose connection is lost at any statement", () => {
 })
 
 describe("a server that restarts", () => {
-  it.live("holds up followers and appends, and loses nothing", () =>
+  it.live("holds up followers and appends, and loses nothing, claims included", () =>
     Effect.gen(function* () {
       yield* Effect.acquireRelease(
         Effect.sync(() => void vi.stubEnv("RUNLEDGER_TEST_POSTGRES_URL", undefined)),
@@ -81,14 +81,19 @@ describe("a server that restarts", () => {
           )
         )
       )
+      const writers = [yield* store.claimWriter("w")]
       const appending = yield* Effect.forkChild(
-        Effect.forEach(events(1, total), (event) => Effect.andThen(store.append([event]), Effect.sleep("10 millis")))
+        Effect.forEach(events(1, total), (event) =>
+          Effect.andThen(store.append([event], { writers }), Effect.sleep("10 millis"))
+        )
       )
       for (let restart = 0; restart < 2; restart += 1) {
         yield* Effect.sleep("700 millis")
         yield* Effect.promise(server.restart)
       }
       yield* Fiber.join(appending)
+      yield* claims(url, 1)
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(other.claimWriter("w"))))._tag, "WriterHeld")
       for (const follower of followers) {
         const facts = (yield* Fiber.join(follower)).map(({ fact }) => fact)
         assert.deepStrictEqual(

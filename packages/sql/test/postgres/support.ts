@@ -64,6 +64,16 @@ export const waiting = (url: string, sessions: number) =>
     { until: (rows) => rows[0]?.[0] === sessions }
   )
 
+/** The locks of the claims that there are in the database. */
+export const claimLocks = `pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
+/** Resolves once as many names are claimed. */
+export const claims = (url: string, names: number) =>
+  Effect.repeat(execute(url, `SELECT count(*)::int4 FROM ${claimLocks}`), {
+    until: (rows) => rows[0]?.[0] === names
+  })
+
 /** How a connection breaks: as the server is told a statement, or when it has answered, or because the server ends it. */
 export type Break = "before" | "after" | "terminated"
 

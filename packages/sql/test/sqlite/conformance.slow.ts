@@ -9,5 +9,5 @@ describe("the SQLite store in a worker", () => {
     it.effect(check.id, () => check.run(fresh))
   }
 
-  it.effect("does what the model does", () => Model.check(fresh, { runs: 30, seed: "worker" }))
+  it.effect("does what the model does", () => Model.check(fresh, { runs: 30, seed: "worker" }), 300_000)
 })

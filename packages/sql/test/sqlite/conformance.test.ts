@@ -17,7 +17,9 @@ describe("the SQLite store in the thread", () => {
 describe("the SQLite store in a worker", () => {
   const fresh = TestLedger.inFile((path) => layer({ path }))
 
-  for (const check of Conformance.checks.filter(({ id }) => /^(expected|writers|restore)\./.test(id))) {
+  for (const check of Conformance.checks.filter(({ id }) =>
+    /^(expected|writers|restore|runs\.(by-)?labels|append\.last-ordinal)/.test(id)
+  )) {
     it.effect(check.id, () => check.run(fresh))
   }
 })

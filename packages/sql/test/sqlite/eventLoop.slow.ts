@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Durability, EventSink, EventStager, EventStore, Normalizer } from "@runledger/core"
+import { Durability, EventSink, EventStore, GroupStager, Normalizer } from "@runledger/core"
 import { layer } from "@runledger/sql/sqlite"
 import { Effect, Layer } from "effect"
 import { spawn } from "node:child_process"
@@ -58,7 +58,7 @@ describe("the event loop", () => {
                 Normalizer.Normalizer,
                 Normalizer.make({ threadId: "thread-1", runId: run.runId, origin: "native" })
               ),
-              EventStager.layer,
+              GroupStager.layer(),
               Layer.succeed(Durability.Durability, "full_fidelity")
             ).pipe(Layer.provideMerge(layer({ path })))
           )

@@ -17,7 +17,7 @@ import {
 } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { event, events, folder, newPath, readAll, run, sha256, thread } from "./support.ts"
+import { asPlainUser, event, events, folder, newPath, readAll, run, sha256, thread } from "./support.ts"
 
 const open = (options: Parameters<typeof layer>[0], make = layerInThread) =>
   Effect.map(Layer.build(make(options)), (context) => Context.get(context, EventStore.EventStore))
@@ -47,16 +47,6 @@ const write = (path: string, sql: string): void => {
   database.exec(sql)
   database.close()
 }
-
-/** Permissions bind anybody but root. */
-const asPlainUser = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  process.getuid?.() === 0
-    ? Effect.acquireUseRelease(
-        Effect.sync(() => process.seteuid?.(65534)),
-        () => effect,
-        () => Effect.sync(() => process.seteuid?.(0))
-      )
-    : effect
 
 describe("opening", () => {
   it.effect("refuses what is no ledger, and leaves it as it is", () =>

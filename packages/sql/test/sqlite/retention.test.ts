@@ -34,7 +34,9 @@ const filled = Effect.fnUntraced(function* (store: EventStore.EventStoreShape) {
       payload: JSON.stringify({ _tag: "RunFinish", termination: { _tag: "Blocked", reason: secret } })
     })
   ])
-  yield* store.append([event(20_003)], { runs: [{ runId: "run-1", ordinal: 20_003, state: JSON.stringify(secret) }] })
+  yield* store.append([event(20_003)], {
+    runs: [{ runId: "run-1", ordinal: 20_003, state: JSON.stringify(secret), labels: { [secret]: secret } }]
+  })
 })
 
 const places = (facts: Effect.Success<ReturnType<typeof readAll>>) =>

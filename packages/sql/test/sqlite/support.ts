@@ -60,4 +60,14 @@ export const readAll = Effect.fnUntraced(function* (
   return facts
 })
 
+/** Permissions bind anybody but root. */
+export const asPlainUser = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  process.getuid?.() === 0
+    ? Effect.acquireUseRelease(
+        Effect.sync(() => process.seteuid?.(65534)),
+        () => effect,
+        () => Effect.sync(() => process.seteuid?.(0))
+      )
+    : effect
+
 export const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex")

@@ -284,7 +284,7 @@ export const append = [
     function* (open) {
       const store = yield* open
       for (const bad of [-1, 0.5, Number.NaN, Infinity, 2 ** 53]) {
-        for (const key of ["ordinal", "occurredAt", "schemaVersion"]) {
+        for (const key of ["ordinal", "lastOrdinal", "occurredAt", "schemaVersion"]) {
           const what = `an event with the ${key} ${bad}`
           yield* expectRefusal(what, store, store.append([event(1), event(2, { [key]: bad })]), "ValidationError")
         }

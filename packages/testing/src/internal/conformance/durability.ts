@@ -21,7 +21,7 @@ import {
 export const durability = [
   make(
     "durability.reopen",
-    "A ledger that is closed and opened again MUST hold what it held: facts, threads, runs with their states, writers, floors, erasures.",
+    "A ledger that is closed and opened again MUST hold what it held: facts, threads, runs with their states and labels, writers, floors, erasures.",
     function* (open) {
       const before = yield* Effect.scoped(
         Effect.gen(function* () {
@@ -30,10 +30,13 @@ export const durability = [
           yield* nextMillisecond
           const claim = yield* store.claimWriter("w")
           yield* store.append(
-            [event(4, { runId: "run-3", kind: "RunStarted", payload: '{"b":"🎉","a":1}' }), event(5)],
+            [
+              event(4, { runId: "run-3", kind: "RunStarted", payload: '{"b":"🎉","a":1}' }),
+              event(5, { ordinal: 7, lastOrdinal: 9 })
+            ],
             {
               writers: [{ ...claim, highWater: 8 }],
-              runs: [{ runId: "run-3", ordinal: 4, state: '{"z":1,"a":2}' }]
+              runs: [{ runId: "run-3", ordinal: 4, state: '{"z":1,"a":2}', labels: { z: "1", a: "2" } }]
             }
           )
           yield* store.prune({ before: (yield* store.get(eventId(4))).recordedAt })

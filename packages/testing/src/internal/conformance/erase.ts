@@ -32,8 +32,8 @@ const written = Effect.fnUntraced(function* (store: EventStore.EventStoreShape) 
     ],
     {
       runs: [
-        { runId: "run-1", ordinal: 5, state: '"mine"' },
-        { runId: "run-2", ordinal: 6, state: '"other"' }
+        { runId: "run-1", ordinal: 5, state: '"mine"', labels: { of: "mine" } },
+        { runId: "run-2", ordinal: 6, state: '"other"', labels: { of: "other" } }
       ]
     }
   )
@@ -67,14 +67,15 @@ export const erase = [
   ),
   make(
     "erase.runs",
-    "The runs of the thread MUST lose their state and their done reason, and keep their status.",
+    "The runs of the thread MUST lose their state, their labels and their done reason, and keep their status.",
     function* (open) {
       const store = yield* open
       yield* written(store)
       yield* store.erase({ threadId: "thread-1" })
-      const { doneReason, facts, state, status } = yield* store.run("run-1")
-      const left = [status, facts, doneReason, state]
-      yield* expect("status, facts, done reason and state", left, ["done", 3, undefined, undefined])
+      const { doneReason, facts, labels, state, status } = yield* store.run("run-1")
+      const left = [status, facts, doneReason, state, labels]
+      const expected = ["done", 3, undefined, undefined, undefined]
+      yield* expect("status, facts, done reason, state and labels", left, expected)
     }
   ),
   make(

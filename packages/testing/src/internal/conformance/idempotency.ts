@@ -97,13 +97,14 @@ export const idempotency = [
   ),
   make(
     "idempotency.not-compared",
-    "Origin, schema version, fidelity, ordinal and time of an event MUST NOT be compared; the fact stays as it was first.",
+    "Origin, schema version, fidelity, ordinals and time of an event MUST NOT be compared; the fact stays as it was first.",
     function* (open) {
       const store = yield* open
       yield* store.append([event(1)])
       const before = yield* contents(store)
-      const again = { origin: "other", schemaVersion: 2, fidelity: "control_event", ordinal: 9, occurredAt: 1 } as const
-      yield* store.append([event(1, again)])
+      const ordinals = { ordinal: 9, lastOrdinal: 10 }
+      const again = { origin: "other", schemaVersion: 2, fidelity: "control_event", occurredAt: 1 } as const
+      yield* store.append([event(1, { ...again, ...ordinals })])
       yield* expectContents("after a retry", store, before)
     }
   ),

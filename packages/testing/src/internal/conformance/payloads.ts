@@ -1,7 +1,7 @@
 import { CanonicalEvent, Json } from "@runledger/core"
 import { Schema } from "effect"
 import { make } from "../../Check.ts"
-import { event, expect, expectThat, ledger, readAll, run, thread } from "./support.ts"
+import { event, eventId, expect, expectThat, following, ledger, readAll, run, thread } from "./support.ts"
 
 const texts = {
   scalars: ["null", "true", "0", "-1.5e-7", "123456789012345680000", "9007199254740991", '""'],
@@ -15,6 +15,9 @@ const texts = {
 }
 
 const isFact = Schema.is(CanonicalEvent.CanonicalEvent)
+
+const ordinals = (facts: ReadonlyArray<CanonicalEvent.CanonicalEvent>) =>
+  facts.map(({ lastOrdinal, ordinal }) => [ordinal, lastOrdinal].filter((one) => one !== undefined))
 
 export const payloads = [
   make(
@@ -41,6 +44,7 @@ export const payloads = [
       const store = yield* open
       const full = event(1, {
         ordinal: Number.MAX_SAFE_INTEGER,
+        lastOrdinal: Number.MAX_SAFE_INTEGER,
         correlationId: "correlation-1",
         causationId: "causation-1",
         fidelity: "control_event",
@@ -57,6 +61,22 @@ export const payloads = [
         { ...bare, payload: { n: 2 }, runSequence: 2, ...place[1] }
       ])
       yield* expectThat(`the facts do not fit their schema: ${JSON.stringify(facts)}`, facts.every(isFact))
+    }
+  ),
+  make(
+    "append.last-ordinal",
+    "A fact that stands for several events MUST have the ordinals of the first and of the last of them, however it is read; any other has no last ordinal.",
+    function* (open) {
+      const store = yield* open
+      yield* store.append([event(1, { ordinal: 3, lastOrdinal: 7 }), event(2, { ordinal: 8 })])
+      yield* store.append([event(3, { lastOrdinal: 0, ordinal: 0 }), event(4)])
+      const expected = [[3, 7], [8], [0, 0], []]
+      for (const scope of [thread, run, ledger]) {
+        yield* expect(`the ordinals in ${scope._tag}`, ordinals(yield* readAll(store, scope)), expected)
+        const follower = yield* following(store, { scope })
+        yield* expect(`following ${scope._tag}`, ordinals(yield* follower.untilCaughtUp), expected)
+      }
+      yield* expect("the ordinals of a fact, got by its id", ordinals([yield* store.get(eventId(1))]), [[3, 7]])
     }
   ),
   make(

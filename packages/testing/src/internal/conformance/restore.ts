@@ -2,6 +2,7 @@ import { type CanonicalEvent, Cursor, type EventStore } from "@runledger/core"
 import { Effect, Stream } from "effect"
 import { make } from "../../Check.ts"
 import {
+  claim,
   contents,
   event,
   eventId,
@@ -37,7 +38,16 @@ const inRun = { runId: "run-1" }
 
 /** What is left of a ledger that was pruned and erased in part: positions and sequences have holes. */
 const facts: ReadonlyArray<Fact> = [
-  fact(1, { position: 3, ...inThread, threadSequence: 2, ...inRun, runSequence: 1, ordinal: 1, causationId: "c" }),
+  fact(1, {
+    position: 3,
+    ...inThread,
+    threadSequence: 2,
+    ...inRun,
+    runSequence: 1,
+    ordinal: 1,
+    lastOrdinal: 4,
+    causationId: "c"
+  }),
   fact(2, { position: 7, ...inThread, threadSequence: 5, kind: "RunStarted", runId: "run-2", runSequence: 4 }),
   {
     ...fact(3, { position: 8, ...inRun, runSequence: 2, visibility: "audit", schemaVersion: 3 }),
@@ -64,6 +74,7 @@ const part: EventStore.Part = {
       floor: 0,
       ordinal: 7,
       state: '{"b":1,"a":2}',
+      labels: { team: "blue", "": "🧵" },
       startedAt: event(1).occurredAt,
       updatedAt: 1_600_000_000_003
     },
@@ -111,7 +122,7 @@ export const restore = [
   ),
   make(
     "restore.rest",
-    "Threads, runs and writers MUST be restored as they were: floors, statuses, done reasons, states, epochs, marks.",
+    "Threads, runs and writers MUST be restored as they were: floors, statuses, done reasons, states, labels, epochs, marks.",
     function* (open) {
       const store = yield* open
       yield* store.restore(part)
@@ -131,6 +142,14 @@ export const restore = [
       yield* expect("the writers", yield* Stream.runCollect(store.writers), part.writers)
       yield* expect("the floor of the ledger", (yield* store.read({ scope: ledger })).floor, 10)
       yield* expect("the floor of a run", (yield* store.read({ scope: runScope("run-gone") })).floor, 6)
+      const [first] = part.runs ?? []
+      const later = { runId: "run-1", status: "done", facts: 2, floor: 0, ...first, ordinal: 8, state: "{}" } as const
+      for (const labels of [{ team: "red" }, undefined]) {
+        const { labels: _, ...rest } = later
+        const changed = { ...rest, ...(labels && { labels }) }
+        yield* store.restore({ runs: [changed] })
+        yield* expect("a run that was changed there since", yield* store.run("run-1"), changed)
+      }
     }
   ),
   make("restore.goes-on", "Appends, claims and cursors MUST go on where the other ledger ended.", function* (open) {
@@ -152,7 +171,7 @@ export const restore = [
         [8, 6]
       ]
     )
-    yield* expect("the next claim", yield* store.claimWriter("w"), { writer: "w", epoch: 5, highWater: 70 })
+    yield* expect("the next claim", yield* claim(store, "w"), { writer: "w", epoch: 5, highWater: 70 })
     const restored = { ...event(1, { causationId: "c" }), payload: JSON.stringify(facts[0]?.payload) }
     yield* store.append([restored])
     yield* expect("the number of facts after a retry", yield* store.count(ledger), facts.length + 3)
@@ -202,11 +221,11 @@ export const restore = [
       const store = yield* open
       const stale = { writer: "w", epoch: 4, highWater: 70 }
       yield* store.restore({ writers: [stale] })
-      const claim = yield* store.claimWriter("w")
-      yield* store.append([event(1)], { writers: [{ ...claim, highWater: 90 }] })
+      const claimed = yield* claim(store, "w")
+      yield* store.append([event(1)], { writers: [{ ...claimed, highWater: 90 }] })
       yield* store.restore({ writers: [stale] })
       yield* expectRefusal("a writer of then", store, store.append([event(2)], { writers: [stale] }), "Fenced")
-      yield* expect("the next claim", yield* store.claimWriter("w"), { writer: "w", epoch: 6, highWater: 90 })
+      yield* expect("the next claim", yield* claim(store, "w"), { writer: "w", epoch: 6, highWater: 90 })
     }
   ),
   make(
@@ -214,10 +233,10 @@ export const restore = [
     "A run that has gone on since MUST stay as it is when a part is restored again.",
     function* (open) {
       const store = yield* open
-      yield* store.append([event(1)], { runs: [{ runId: "run-1", ordinal: 1, state: "1" }] })
+      yield* store.append([event(1)], { runs: [{ runId: "run-1", ordinal: 1, state: "1", labels: { n: "1" } }] })
       const facts = yield* readAll(store, ledger)
       const then = { facts, runs: [yield* store.run("run-1")] }
-      yield* store.append([finish(2)], { runs: [{ runId: "run-1", ordinal: 2, state: "2" }] })
+      yield* store.append([finish(2)], { runs: [{ runId: "run-1", ordinal: 2, state: "2", labels: { n: "2" } }] })
       const now = yield* store.run("run-1")
       yield* store.restore(then)
       yield* expect("the run", yield* store.run("run-1"), now)
@@ -229,7 +248,9 @@ export const restore = [
     function* (open) {
       const store = yield* open
       const ended = [event(1), finish(2, {}, { _tag: "Blocked", value: "secret" })]
-      yield* store.append(ended, { runs: [{ runId: "run-1", ordinal: 1, state: '"secret"' }] })
+      yield* store.append(ended, {
+        runs: [{ runId: "run-1", ordinal: 1, state: '"secret"', labels: { of: "secret" } }]
+      })
       const then = { runs: [yield* store.run("run-1")] }
       yield* store.erase({ threadId: "thread-1" })
       const erased = yield* store.run("run-1")
@@ -275,6 +296,7 @@ export const restore = [
         { threads: [{ threadId: "\ud800", floor: 0 }] },
         { runs: [{ runId: "\0", status: "done" as const, facts: 0, floor: 0 }] },
         { runs: [{ runId: "r", status: "done" as const, facts: 0, floor: -1 }] },
+        { runs: [{ runId: "r", status: "done" as const, facts: 0, floor: 0, labels: { "\ud800": "" } }] },
         { runs: [{ runId: "r", status: "lost" as never, facts: 0, floor: 0 }] },
         { writers: [{ writer: "w", epoch: 0.5, highWater: 0 }] },
         { floor: Number.NaN },

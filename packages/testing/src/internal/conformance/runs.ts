@@ -1,3 +1,4 @@
+import { type EventStore, Json } from "@runledger/core"
 import { Stream } from "effect"
 import { make } from "../../Check.ts"
 import { event, events, expect, expectFailure, expectRefusal, finish, readAll, run } from "./support.ts"
@@ -10,6 +11,13 @@ const endings = [
   ["RunTerminated", { _tag: "Stopped", code: "max_turns" }, "stopped:max_turns"],
   ["RunTerminated", { _tag: "Blocked", reason: "policy" }, "blocked:policy"]
 ] as const
+
+/** Labels of which every second run has one, and every 500th another. */
+const labelsOf = (n: number): EventStore.Labels => ({ n: `${n % 2}`, ...(n % 500 === 0 ? { team: "blue" } : {}) })
+
+const labelled = (ordinal: number, labels?: EventStore.Labels): EventStore.AppendOptions => ({
+  runs: [{ runId: "run-1", ordinal, state: "{}", ...(labels && { labels }) }]
+})
 
 export const runs = [
   make(
@@ -56,6 +64,26 @@ export const runs = [
       yield* store.append([event(99, { runId: "cut", kind: "RunFinished", payload: '{"truncated":{"bytes":9}}' })])
       const cut = yield* store.run("cut")
       yield* expect("after a finish without a reason", [cut.status, "doneReason" in cut], ["done", false])
+    }
+  ),
+  make(
+    "runs.interrupted",
+    "A run that was interrupted MUST be done, with the done reason `interrupted`, until it goes on.",
+    function* (open) {
+      const store = yield* open
+      const interrupted = { kind: "RunInterrupted", payload: '{"threadId":"thread-1","runId":"run-1","openCalls":[]}' }
+      const path = [
+        [event(1, { kind: "RunStarted" }), "running", undefined],
+        [event(2, interrupted), "done", "interrupted"],
+        [event(3), "done", "interrupted"],
+        [event(4, { kind: "RunResumed" }), "running", undefined],
+        [event(5, { kind: "RunInterrupted", payload: '{"truncated":{"bytes":9}}' }), "done", "interrupted"]
+      ] as const
+      for (const [event, status, reason] of path) {
+        yield* store.append([event])
+        const entry = yield* store.run("run-1")
+        yield* expect(`after ${event.kind}, status and done reason`, [entry.status, entry.doneReason], [status, reason])
+      }
     }
   ),
   make(
@@ -126,6 +154,82 @@ export const runs = [
       yield* expect("the run in the list", [first?.ordinal, first && "state" in first], [3, false])
       yield* store.append([event(5)])
       yield* expect("the state after a batch without one", (yield* store.run("run-1")).state, state)
+    }
+  ),
+  make(
+    "runs.labels",
+    "The labels of a run MUST be committed with its state and take the place of those before; without any they stay, and an empty set takes them away.",
+    function* (open) {
+      const store = yield* open
+      const odd = Json.parse(
+        '{"":"","__proto__":"🧵","a\\"b\\\\":"\\n\\u2028","constructor":"e\\u0301","7":" "}'
+      ) as EventStore.Labels
+      const path = [
+        [event(1), labelled(1), undefined],
+        [event(2), labelled(2, { team: "blue", env: "test" }), { team: "blue", env: "test" }],
+        [event(3), labelled(3), { team: "blue", env: "test" }],
+        [event(4), {}, { team: "blue", env: "test" }],
+        [event(5), labelled(5, odd), odd],
+        [event(6), labelled(6, {}), undefined],
+        [event(7), labelled(7, { team: "red" }), { team: "red" }]
+      ] as const
+      for (const [event, options, labels] of path) {
+        yield* store.append([event], options)
+        const [listed] = yield* Stream.runCollect(store.runs())
+        const found = yield* store.run("run-1")
+        yield* expect("the labels of the run, alone and in the list", [found.labels, listed?.labels], [labels, labels])
+        yield* expect("whether it has the member", "labels" in found, labels !== undefined)
+      }
+      const conflict = store.append([event(7, { payload: "{}" })], labelled(8, { team: "green" }))
+      yield* expectRefusal("a conflict", store, conflict, "IdempotencyConflict")
+    }
+  ),
+  make(
+    "runs.by-labels",
+    "With labels, the runs that have all of them MUST be listed, in their order; with a status too, those that have both.",
+    function* (open) {
+      const store = yield* open
+      const count = 1100
+      const runs = Array.from({ length: count }, (_, n) => ({
+        runId: `run-${n}`,
+        ordinal: 1,
+        state: "{}",
+        labels: labelsOf(n)
+      }))
+      yield* store.append(
+        runs.map(({ runId }, n) => event(n, { runId, threadId: undefined, kind: n === 500 ? "RunStarted" : "Said" })),
+        { runs }
+      )
+      yield* store.append([event(count, { runId: "without" })])
+      const expected: ReadonlyArray<readonly [EventStore.RunFilter, ReadonlyArray<string>]> = [
+        [{ labels: { team: "blue" } }, ["run-0", "run-500", "run-1000"]],
+        [{ labels: { team: "blue", n: "0" }, status: "running" }, ["run-500"]],
+        [{ labels: { team: "blue", n: "1" } }, []],
+        [{ labels: { team: "Blue" } }, []],
+        [{ labels: { constructor: "" } }, []],
+        [{ labels: {}, status: "running" }, ["run-500"]]
+      ]
+      for (const [filter, ids] of expected) {
+        const listed = yield* Stream.runCollect(store.runs(filter))
+        yield* expect(
+          `the runs with ${JSON.stringify(filter)}`,
+          listed.map(({ runId }) => runId),
+          ids
+        )
+      }
+      yield* expect("all runs", (yield* Stream.runCollect(store.runs({ labels: {} }))).length, count + 1)
+    }
+  ),
+  make(
+    "runs.refuses-labels",
+    "A label with a NUL or a lone surrogate in its name or its value MUST be refused: a ValidationError.",
+    function* (open) {
+      const store = yield* open
+      yield* store.append([event(1)], labelled(1, { team: "blue" }))
+      for (const labels of [{ team: "\0" }, { "\0": "" }, { team: "\ud800" }, { "\udc00": "x" }]) {
+        const append = store.append([event(2)], labelled(2, labels as never))
+        yield* expectRefusal(`the labels ${JSON.stringify(labels)}`, store, append, "ValidationError")
+      }
     }
   ),
   make("runs.state-rolled-back", "The state of a run MUST NOT be kept when its batch is not.", function* (open) {

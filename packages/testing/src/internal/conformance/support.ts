@@ -178,6 +178,9 @@ export const expectRefusal = Effect.fnUntraced(function* <A, E, Tag extends Extr
   return error
 })
 
+/** A claim whose scope has closed: the name is free, and the epoch in force until the next claim. */
+export const claim = (store: Store, writer: string) => Effect.scoped(store.claimWriter(writer))
+
 /** Waits until the clock has moved on, so that what is recorded next is recorded later; two, for clocks are read apart. */
 export const nextMillisecond = Effect.gen(function* () {
   const now = yield* Clock.currentTimeMillis

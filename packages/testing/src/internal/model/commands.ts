@@ -9,7 +9,7 @@ import { oneOf } from "../generate.ts"
 const threadIds = ["t", "u"] as const
 const runIds = ["a", "b", "c"] as const
 
-const kinds = ["RunStarted", "NoteTaken", "RunFinished", "RunSuspended", "ToolCallDone", "RunResumed"] as const
+const kinds = ["RunStarted", "NoteTaken", "RunFinished", "RunSuspended", "RunInterrupted", "RunResumed"] as const
 
 const count = 36
 
@@ -34,6 +34,8 @@ export const stagedEvent = ({ n, said }: Sent): StagedEvent.StagedEvent => {
     visibility: n % 5 === 0 ? "internal" : "public",
     threadId: n % 4 === 3 ? undefined : threadId,
     runId: n % 4 === 2 ? undefined : runId,
+    ordinal: n % 7 === 0 ? undefined : n,
+    lastOrdinal: n % 7 === 1 ? n + 2 : undefined,
     payload: `{${(said === "reordered" ? members.toReversed() : members).join()}}`
   })
 }
@@ -59,6 +61,11 @@ export const filterOf = ({ kind, visibility }: typeof Filter.Type): EventStore.F
 const Writer = Schema.Literals(["w", "v"])
 const Handle = Schema.Literals([0, 1])
 
+const Labels = Schema.Struct({
+  team: Schema.optionalKey(Schema.Literals(["red", "blue"])),
+  env: Schema.optionalKey(Schema.Literal("test"))
+})
+
 const Append = Schema.TaggedStruct("Append", {
   handle: Handle,
   events: Schema.Array(Sent).check(Schema.isMaxLength(5)),
@@ -75,10 +82,22 @@ const Append = Schema.TaggedStruct("Append", {
     epoch: Schema.Literals(["latest", "latest", "latest", "stale"]),
     highWater: small(9)
   }),
-  state: Schema.Struct({ runId: Schema.Literals(runIds), ordinal: small(99) })
+  state: Schema.Struct({
+    runId: Schema.Literals(runIds),
+    ordinal: small(99),
+    labels: Schema.optionalKey(Labels)
+  })
 })
 
 const Claim = Schema.TaggedStruct("Claim", { handle: Handle, writer: Writer })
+
+const Release = Schema.TaggedStruct("Release", { writer: Writer })
+
+const List = Schema.TaggedStruct("List", {
+  handle: Handle,
+  status: Schema.optionalKey(Schema.Literals(["running", "done"])),
+  labels: Schema.optionalKey(Labels)
+})
 
 const Read = Schema.TaggedStruct("Read", {
   handle: Handle,
@@ -109,7 +128,7 @@ const Reopen = Schema.TaggedStruct("Reopen", { handle: Handle })
 
 const Wait = Schema.TaggedStruct("Wait", {})
 
-const Command = Schema.Union([Append, Claim, Read, Follow, Pull, Prune, Erase, Reopen, Wait])
+const Command = Schema.Union([Append, Claim, Release, List, Read, Follow, Pull, Prune, Erase, Reopen, Wait])
 
 /** What can be done to a ledger. Facts, cursors and followers are meant by number, counted round as many as there are. */
 export type Command = typeof Command.Type
@@ -117,6 +136,8 @@ export type Command = typeof Command.Type
 const often: ReadonlyArray<readonly [number, Arbitrary.Arbitrary<Command>]> = [
   [6, Arbitrary.schema(Append)],
   [2, Arbitrary.schema(Claim)],
+  [1, Arbitrary.schema(Release)],
+  [1, Arbitrary.schema(List)],
   [3, Arbitrary.schema(Read)],
   [2, Arbitrary.schema(Follow)],
   [2, Arbitrary.schema(Pull)],
@@ -170,11 +191,20 @@ export const print = (command: Command): string => {
         `append [${command.events.map(eventText).join("; ")}]${handle}`,
         ...expected.map(({ at, scope }) => `expect the ${at} of ${scopeText(scope)}`),
         ...writers.map(({ epoch, highWater, writer }) => `writer ${writer} (${epoch} epoch) to ${highWater}`),
-        ...runs.map(({ ordinal, runId }) => `state ${ordinal} of run ${runId}`)
+        ...runs.map(
+          ({ labels, ordinal, runId }) =>
+            `state ${ordinal} of run ${runId}${labels === undefined ? "" : `, labels ${JSON.stringify(labels)}`}`
+        )
       ].join(", ")
     }
     case "Claim":
       return `claim writer ${command.writer}${handle}`
+    case "Release":
+      return `end the claim of writer ${command.writer}`
+    case "List": {
+      const { labels, status } = command
+      return `list the runs with ${JSON.stringify({ status, labels })}${handle}`
+    }
     case "Read": {
       const after = command.after === undefined ? "" : ` after cursor ${command.after}`
       const direction = command.reverse ? ", reversed" : ""

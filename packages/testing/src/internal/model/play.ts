@@ -2,7 +2,7 @@
  * Does commands to a store and to the model side by side, and compares what comes of them.
  */
 import { type CanonicalEvent, Cursor, type EventStore } from "@runledger/core"
-import { Effect, Exit, Result, Scope } from "effect"
+import { Effect, Exit, Result, Scope, Stream } from "effect"
 import {
   expect,
   expectContents,
@@ -30,7 +30,7 @@ const pick = <A>(members: ReadonlyArray<A>, n: number): A | undefined => members
 const holds = (state: State.State, held: State.Held | undefined, scope: Cursor.ReadScope): boolean =>
   held === undefined || (State.keyOf(held.scope) === State.keyOf(scope) && !State.isExpired(state, held))
 
-/** Opens a handle that can be closed and opened again. */
+/** Opens a handle that can be closed and opened again, with what lives no longer than it does. */
 const reopenable = Effect.fnUntraced(function* (open: Open) {
   const outer = yield* Effect.scope
   const build = Effect.gen(function* () {
@@ -40,6 +40,7 @@ const reopenable = Effect.fnUntraced(function* (open: Open) {
   let handle = yield* build
   return {
     store: () => handle.store,
+    scope: () => handle.scope,
     reopen: Effect.gen(function* () {
       yield* Scope.close(handle.scope, Exit.void)
       handle = yield* build
@@ -51,6 +52,7 @@ const reopenable = Effect.fnUntraced(function* (open: Open) {
 export const play = Effect.fnUntraced(function* (open: Open, commands: ReadonlyArray<Command>) {
   const state = State.empty()
   const followers: Array<Follower> = []
+  const claims = new Map<string, { readonly handle: 0 | 1; readonly scope: Scope.Closeable }>()
   const watcher = yield* open
   const handles = [yield* reopenable(open), yield* reopenable(open)] as const
 
@@ -195,13 +197,51 @@ export const play = Effect.fnUntraced(function* (open: Open, commands: ReadonlyA
     yield* expect("how many facts were pruned", pruned, State.prune(state, before, threadId))
   })
 
+  const claim = Effect.fnUntraced(function* (store: Store, { handle, writer }: Of<"Claim">) {
+    if (claims.has(writer)) {
+      yield* expectFailure("a claim of a name that is held", Effect.scoped(store.claimWriter(writer)), "WriterHeld")
+      return
+    }
+    const scope = yield* Scope.fork(handles[handle].scope())
+    const claimed = yield* Scope.provide(store.claimWriter(writer), scope)
+    yield* expect("the claim", claimed, State.claim(state, writer))
+    claims.set(writer, { handle, scope })
+  })
+
+  const release = Effect.fnUntraced(function* ({ writer }: Of<"Release">) {
+    yield* Scope.close(claims.get(writer)?.scope ?? (yield* Scope.make()), Exit.void)
+    claims.delete(writer)
+  })
+
+  const list = Effect.fnUntraced(function* (store: Store, { labels, status }: Of<"List">) {
+    const runs = yield* Stream.runCollect(store.runs({ labels, status }))
+    yield* expect(
+      "the runs in the list",
+      runs.map(({ runId }) => runId),
+      State.runsWith(state, { labels, status })
+    )
+  })
+
+  const reopen = Effect.fnUntraced(function* ({ handle }: Of<"Reopen">) {
+    yield* handles[handle].reopen
+    for (const [writer, claimed] of claims) {
+      if (claimed.handle === handle) {
+        claims.delete(writer)
+      }
+    }
+  })
+
   const step = Effect.fnUntraced(function* (command: Command) {
     const store = handles["handle" in command ? command.handle : 0].store()
     switch (command._tag) {
       case "Append":
         return yield* append(store, command)
       case "Claim":
-        return yield* expect("the claim", yield* store.claimWriter(command.writer), State.claim(state, command.writer))
+        return yield* claim(store, command)
+      case "Release":
+        return yield* release(command)
+      case "List":
+        return yield* list(store, command)
       case "Read":
         return yield* read(store, command)
       case "Follow":
@@ -215,7 +255,7 @@ export const play = Effect.fnUntraced(function* (open: Open, commands: ReadonlyA
         return yield* expect("how many facts were erased", erased, State.erase(state, command.threadId))
       }
       case "Reopen":
-        return yield* handles[command.handle].reopen
+        return yield* reopen(command)
       case "Wait":
         return yield* nextMillisecond
     }

@@ -13,6 +13,7 @@ interface Run {
   readonly doneReason?: string | undefined
   readonly ordinal?: number
   readonly state?: string
+  readonly labels?: EventStore.Labels | undefined
 }
 
 /** A cursor that a store gave: the sequence it stands after, and the floor of its scope at that time. */
@@ -32,8 +33,11 @@ const statuses: { readonly [kind: string]: Run["status"] } = {
   RunStarted: "running",
   RunResumed: "running",
   RunSuspended: "waiting",
-  RunFinished: "done"
+  RunFinished: "done",
+  RunInterrupted: "done"
 }
+
+const doneReasons: { readonly [kind: string]: string } = { RunFinished: "natural", RunInterrupted: "interrupted" }
 
 export const keyOf = (scope: Cursor.ReadScope): string => JSON.stringify(scope)
 
@@ -163,7 +167,7 @@ export const commit = (
     fact = { ...fact, runSequence: next({ _tag: "Run", runId }) }
     const before = state.runs.get(runId) ?? { threadId, status: "created" }
     const status = statuses[event.kind]
-    const changed = status === undefined ? {} : { status, doneReason: status === "done" ? "natural" : undefined }
+    const changed = status === undefined ? {} : { status, doneReason: doneReasons[event.kind] }
     state.runs.set(runId, { ...before, threadId: before.threadId ?? threadId, ...changed })
   }
   state.ends.set(keyOf({ _tag: "Ledger" }), place.position)
@@ -180,12 +184,22 @@ export const raise = (state: State, writers: ReadonlyArray<EventStore.Writer>): 
 
 /** Keeps the states of runs. */
 export const keep = (state: State, runs: ReadonlyArray<EventStore.RunState>): void => {
-  for (const { ordinal, runId, state: text } of runs) {
+  for (const { labels, ordinal, runId, state: text } of runs) {
     const run = state.runs.get(runId) ?? { threadId: undefined, status: "created" }
-    state.runs.set(runId, { ...run, ordinal, state: text })
+    const kept = labels ?? run.labels
+    const isNone = kept === undefined || Object.keys(kept).length === 0
+    state.runs.set(runId, { ...run, ordinal, state: text, labels: isNone ? undefined : { ...kept } })
   }
 }
 
+/** The runs that a filter lets through, in order. */
+export const runsWith = (state: State, { labels = {}, status }: EventStore.RunFilter): ReadonlyArray<string> =>
+  Array.from(state.runs)
+    .filter(([, run]) => status === undefined || run.status === status)
+    .filter(([, run]) => isDeepStrictEqual({ ...run.labels, ...labels }, { ...run.labels }))
+    .map(([runId]) => runId)
+
+/** Gives a writer its next epoch. */
 export const claim = (state: State, writer: string): EventStore.Writer => {
   const { epoch, highWater } = state.writers.get(writer) ?? { epoch: 0, highWater: 0 }
   const claimed = { writer, epoch: epoch + 1, highWater }
@@ -223,7 +237,7 @@ export const erase = (state: State, threadId: string): number => {
   const isGone = (fact: Fact) => fact.erased !== true && belongs(state, fact, threadId)
   const erased = state.facts.filter(isGone).length
   state.facts = state.facts.map((fact) => (isGone(fact) ? { ...fact, payload: null, erased: true } : fact))
-  for (const [runId, { doneReason: _, state: __, ...run }] of state.runs) {
+  for (const [runId, { doneReason: _, state: __, labels: ___, ...run }] of state.runs) {
     if (run.threadId === threadId) {
       state.runs.set(runId, run)
     }
