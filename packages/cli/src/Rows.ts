@@ -1,7 +1,7 @@
 /**
  * What each fact of a run says on a timeline, and what of it later facts need to know.
  */
-import { AgentEvent, CanonicalEvent, type Lifecycle, type Tool } from "@runledger/core"
+import { AgentEvent, CanonicalEvent, type Lifecycle, type Message, RunView, type Tool } from "@runledger/core"
 import { Result, Schema } from "effect"
 import * as Format from "./Format.ts"
 
@@ -26,42 +26,27 @@ export type Row = (
 
 /** Pieces of one text that arrive fact by fact, held until something else comes. */
 interface Paragraph {
-  readonly label: "says" | "thinks" | "output"
+  readonly label: "says" | "thinks" | "output" | "user" | "system" | "tool"
   /** The call that puts it out. */
   readonly call: { readonly id: string; readonly name: string } | undefined
   readonly at: number
   text: string
 }
 
-/** A tool call that has not come to its end; `since` is when it last started, became ready or was suspended. */
-interface OpenCall {
-  readonly name: string
-  readonly since: number
-}
-
 /** What the facts of a run so far left behind. */
 export interface Run {
-  readonly startedAt: number
-  active: boolean
-  steps: number
+  view: RunView.RunView
   paragraph: Paragraph | undefined
-  lastSaid: string
-  readonly calls: Map<string, OpenCall>
-  readonly tokens: { input: number; output: number; total: number }
 }
 
-/** A run of which nothing was seen yet; it may have begun before the first fact that is seen. */
-export const newRun = (startedAt: number): Run => ({
-  startedAt,
-  active: true,
-  steps: 0,
-  paragraph: undefined,
-  lastSaid: "",
-  calls: new Map(),
-  tokens: { input: 0, output: 0, total: 0 }
-})
+/** A run of which nothing was seen yet; facts of a thread alone are in a run without an id. */
+export const newRun = (runId = ""): Run => ({ view: RunView.empty(runId), paragraph: undefined })
+
+/** Whether more is to come; a run may have begun before the first fact that is seen. */
+export const isActive = ({ view }: Run): boolean => view.status === "created" || view.status === "running"
 
 const isEvent = Schema.is(AgentEvent.AgentEvent)
+const isRemnant = Schema.is(CanonicalEvent.Remnant)
 const { inline, join, json } = Format
 
 const line = (label: string, tint: Tint, ...parts: ReadonlyArray<string | undefined>): Row => ({
@@ -84,8 +69,6 @@ const folded = ({ at, call, label, text }: Paragraph): ReadonlyArray<Row> => {
   }
   const all = Format.lines(text.replace(/^[\r\n]+/, "").trimEnd())
   switch (label) {
-    case "says":
-      return [{ label, tint: "bold", text: all, at }]
     case "thinks":
       return [{ label, tint: "magenta", text: all, textTint: "dim", at }]
     case "output": {
@@ -95,6 +78,8 @@ const folded = ({ at, call, label, text }: Paragraph): ReadonlyArray<Row> => {
       const more = left > 0 ? [`│ … ${Format.count(left)} more lines`] : []
       return [{ label, tint: "dim", text: [head, ...more, ...tail], textTint: "dim", at }]
     }
+    default:
+      return [{ label, tint: "bold", text: all, at }]
   }
 }
 
@@ -119,13 +104,7 @@ const piece = (
 export const closed = (run: Run): ReadonlyArray<Row> => {
   const { paragraph } = run
   run.paragraph = undefined
-  if (paragraph === undefined) {
-    return []
-  }
-  if (paragraph.label === "says") {
-    run.lastSaid = paragraph.text
-  }
-  return folded(paragraph)
+  return paragraph === undefined ? [] : folded(paragraph)
 }
 
 const opened = (event: typeof AgentEvent.RunStart.Type, resumed: boolean, at: number): Row => {
@@ -162,24 +141,30 @@ const ending = (reason: Lifecycle.TerminationReason): readonly [Tint, string] =>
   }
 }
 
+/** The rule at which a run ends. */
+const closing = (runId: string, reason: string, tint: Tint, { view }: Run, at: number): Row => {
+  const { completionTokens, promptTokens, totalTokens } = view.tokens
+  return {
+    rule: join(
+      `run ${inline(runId)} ${reason}`,
+      `took ${Format.duration(at - (view.startedAt ?? at))}`,
+      totalTokens === 0
+        ? undefined
+        : `${Format.count(totalTokens)} tokens (${Format.count(promptTokens)} in, ${Format.count(completionTokens)} out)`
+    ),
+    tint
+  }
+}
+
 const finished = (event: typeof AgentEvent.RunFinish.Type, run: Run, at: number): ReadonlyArray<Row> => {
   const [tint, reason] = ending(event.termination)
-  const { input, output, total } = run.tokens
   const response = AgentEvent.responseText(event)
+  const said = run.view.messages.findLast(({ role }) => role === "assistant")?.parts.findLast(isText)
   return [
-    ...(response.trim() === "" || response === run.lastSaid
+    ...(response.trim() === "" || response === said?.text
       ? []
       : [{ label: "answer", tint: "bold", text: Format.lines(response) } as const]),
-    {
-      rule: join(
-        `run ${inline(event.runId)} ${reason}`,
-        `took ${Format.duration(at - run.startedAt)}`,
-        total === 0
-          ? undefined
-          : `${Format.count(total)} tokens (${Format.count(input)} in, ${Format.count(output)} out)`
-      ),
-      tint
-    }
+    closing(event.runId, reason, tint, run, at)
   ]
 }
 
@@ -216,30 +201,18 @@ const waitsFor = (result: Tool.ToolResult): string => {
     : join(inline(ticket?.suspension.action ?? ""), detail(result))
 }
 
-const done = (event: typeof AgentEvent.ToolCallDone.Type, kind: string, run: Run, at: number): Row => {
+const done = (event: typeof AgentEvent.ToolCallDone.Type, kind: string, before: RunView.RunView, at: number): Row => {
   const { id, result } = event
-  const call = run.calls.get(id)
-  const after = call && Format.duration(at - call.since)
-  run.calls.delete(id)
-  if (event.outcome === "suspended") {
-    const suspended = { name: result.toolName, since: at }
-    run.calls.set(id, suspended)
-    if (result.suspension !== undefined) {
-      run.calls.set(result.suspension.suspension.id, suspended)
-    }
-    return line("suspended", "yellow", inline(result.toolName), waitsFor(result), after, Format.short(id))
-  }
-  return line(...outcome(kind, event), inline(result.toolName), detail(result), after, Format.short(id))
+  const call = RunView.call(before, id)
+  const after = call !== undefined && RunView.isOpen(call) ? Format.duration(at - call.since) : undefined
+  return event.outcome === "suspended"
+    ? line("suspended", "yellow", inline(result.toolName), waitsFor(result), after, Format.short(id))
+    : line(...outcome(kind, event), inline(result.toolName), detail(result), after, Format.short(id))
 }
 
 /** A decision may be addressed to the call or to its suspension. */
-const resumed = (event: typeof AgentEvent.ToolCallResumed.Type, run: Run, at: number): Row => {
-  const call = run.calls.get(event.targetId)
-  for (const [id, open] of run.calls) {
-    if (open === call) {
-      run.calls.delete(id)
-    }
-  }
+const resumed = (event: typeof AgentEvent.ToolCallResumed.Type, before: RunView.RunView, at: number): Row => {
+  const call = RunView.call(before, event.targetId)
   return line(
     "resumed",
     "green",
@@ -256,13 +229,8 @@ const tokens = (what: string, all: number | undefined, which: string, some: numb
   return all === undefined ? part : `${Format.count(all)} ${what}${part === "" ? "" : ` (${part})`}`
 }
 
-const inference = ({ durationMs, model, usage }: typeof AgentEvent.InferenceComplete.Type, run: Run): Row => {
-  const input = usage?.promptTokens ?? 0
-  const output = usage?.completionTokens ?? 0
-  run.tokens.input += input
-  run.tokens.output += output
-  run.tokens.total += usage?.totalTokens ?? input + output
-  return line(
+const inference = ({ durationMs, model, usage }: typeof AgentEvent.InferenceComplete.Type): Row =>
+  line(
     "model",
     "blue",
     inline(model),
@@ -270,7 +238,9 @@ const inference = ({ durationMs, model, usage }: typeof AgentEvent.InferenceComp
     tokens("out", usage?.completionTokens, "thinking", usage?.thinkingTokens),
     Format.duration(durationMs)
   )
-}
+
+const encrypted = (value: string): Row =>
+  aside("thinks", `(${Format.count(value.length)} characters of encrypted reasoning)`)
 
 /** Events that do not end a paragraph. */
 const goesOn = new Set<AgentEvent.AgentEvent["_tag"]>([
@@ -280,38 +250,35 @@ const goesOn = new Set<AgentEvent.AgentEvent["_tag"]>([
   "ToolCallDelta"
 ])
 
-/** The rows of an event, after it left its trace in the run. */
-const eventRows = (event: AgentEvent.AgentEvent, kind: string, run: Run, at: number): ReadonlyArray<Row> => {
+/** The rows of an event, after it left its trace in the run, which was as `before` before. */
+const eventRows = (
+  event: AgentEvent.AgentEvent,
+  kind: string,
+  run: Run,
+  before: RunView.RunView,
+  at: number
+): ReadonlyArray<Row> => {
   switch (event._tag) {
     case "RunStart":
-      run.active = true
       return [opened(event, kind === "RunResumed", at)]
     case "RunFinish":
-      run.active = false
       return finished(event, run, at)
     case "StepStart":
-      run.steps += 1
-      return [{ ...line(`step ${run.steps}`, "cyan", inline(event.messageId)), opens: true, textTint: "dim" }]
+      return [{ ...line(`step ${run.view.steps}`, "cyan", inline(event.messageId)), opens: true, textTint: "dim" }]
     case "ReasoningEncryptedValue":
-      return [aside("thinks", `(${Format.count(event.encryptedValue.length)} characters of encrypted reasoning)`)]
-    case "ToolCallStart":
-      run.calls.set(event.id, { name: event.name, since: at })
-      return []
+      return [encrypted(event.encryptedValue)]
     case "ToolCallReady":
-      run.calls.set(event.id, { name: event.name, since: at })
       return [line("tool", "cyan", `${inline(event.name)} ${json(event.arguments)}`, Format.short(event.id))]
     case "ToolCallDone":
-      return [kind === "ToolPermissionRequested" ? permission(event) : done(event, kind, run, at)]
+      return [kind === "ToolPermissionRequested" ? permission(event) : done(event, kind, before, at)]
     case "ToolCallResumed":
-      return [resumed(event, run, at)]
-    case "ToolCallCancel": {
-      run.calls.delete(event.id)
+      return [resumed(event, before, at)]
+    case "ToolCallCancel":
       return [line("cancelled", "yellow", inline(event.name), inline(event.reason), Format.short(event.id))]
-    }
     case "StreamReset":
       return [line("reset", "yellow", "the turn starts over, what it said so far is void", inline(event.reason))]
     case "InferenceComplete":
-      return [inference(event, run)]
+      return [inference(event)]
     case "MessagesSnapshot":
       return [aside("messages", `${Format.count(event.messages.length)} in the conversation`)]
     case "ActivitySnapshot":
@@ -330,10 +297,118 @@ const eventRows = (event: AgentEvent.AgentEvent, kind: string, run: Run, at: num
       return piece(run, at, "thinks", event.delta)
     case "ToolCallStreamDelta":
       return piece(run, at, "output", event.delta, event)
+    case "ToolCallStart":
     case "ToolCallDelta":
     case "StepEnd":
       return []
   }
+}
+
+const isText = (part: Message.Part): part is Extract<Message.Part, { readonly _tag: "Text" }> => part._tag === "Text"
+
+/** What was said and thought, to compare. */
+const spoken = (parts: ReadonlyArray<Message.Part> = []): string =>
+  parts.map((part) => (part._tag === "Text" || part._tag === "Reasoning" ? `${part._tag} ${part.text}\n` : "")).join("")
+
+/** A message that was not told by its pieces; its calls have rows of their own. */
+const message = (
+  { partial, parts, role }: Message.Message,
+  before: RunView.RunView,
+  at: number
+): ReadonlyArray<Row> => {
+  if (role === "assistant" && spoken(parts) === spoken(RunView.current(before)?.parts)) {
+    return []
+  }
+  const label = role === "assistant" ? "says" : role
+  const rows = parts.flatMap((part): ReadonlyArray<Row> => {
+    switch (part._tag) {
+      case "Text":
+        return folded({ label, call: undefined, at, text: part.text })
+      case "Reasoning":
+        return [
+          ...folded({ label: "thinks", call: undefined, at, text: part.text }),
+          ...(part.encrypted === undefined ? [] : [encrypted(part.encrypted)])
+        ]
+      case "ToolCall":
+        return []
+      case "Data":
+        return [aside(label, inline(part.mediaType), json(part.data, 80))]
+    }
+  })
+  return partial ? [...rows, aside(label, "(it breaks off here)")] : rows
+}
+
+const resolved = (
+  { approved, id, reason = "" }: (typeof CanonicalEvent.payloads)["ToolPermissionResolved"]["Type"],
+  before: RunView.RunView,
+  at: number
+): Row => {
+  const asked = before.permissions.find(({ callId }) => callId === id)
+  return line(
+    "decision",
+    approved ? "green" : "red",
+    inline(asked?.toolName ?? ""),
+    approved ? "approved" : "denied",
+    inline(reason),
+    asked === undefined ? undefined : `waited ${Format.duration(at - asked.requestedAt)}`,
+    Format.short(id)
+  )
+}
+
+const gap = ({ events, message = "", reason, tags }: (typeof CanonicalEvent.payloads)["CaptureGap"]["Type"]): Row => {
+  const missing = `${Format.counted(events, "event")} ${events === 1 ? "is" : "are"} missing (${reason.replaceAll("_", " ")})`
+  const each = Object.entries(tags).map(([tag, count]) => `${inline(tag)} x${Format.count(count)}`)
+  return line("gap", "red", `${missing}: ${each.join(", ")}`, inline(message))
+}
+
+/** The rows of a fact that is no event. */
+const ownRows = (
+  fact: CanonicalEvent.CanonicalEvent,
+  run: Run,
+  before: RunView.RunView
+): ReadonlyArray<Row> | undefined => {
+  const at = fact.occurredAt
+  if (CanonicalEvent.isKind("MessageCommitted")(fact)) {
+    return message(fact.payload, before, at)
+  }
+  if (CanonicalEvent.isKind("ToolCallExecuting")(fact)) {
+    return [aside("executing", inline(fact.payload.name), Format.short(fact.payload.id))]
+  }
+  if (CanonicalEvent.isKind("ToolPermissionResolved")(fact)) {
+    return [resolved(fact.payload, before, at)]
+  }
+  if (CanonicalEvent.isKind("RunInterrupted")(fact)) {
+    const { openCalls, runId } = fact.payload
+    const calls = openCalls.map(({ executing, id, name }) =>
+      line("open", "yellow", inline(name), executing ? "outcome unknown" : "not done", Format.short(id))
+    )
+    return [...calls, closing(runId, "interrupted", "red", run, at)]
+  }
+  if (CanonicalEvent.isKind("CaptureGap")(fact)) {
+    return [gap(fact.payload)]
+  }
+  const row = compactionRow(fact)
+  return row && [row]
+}
+
+/** What was not kept, and why. */
+const lost = (payload: CanonicalEvent.Remnant): string =>
+  "truncated" in payload
+    ? `too large: ${Format.counted(payload.truncated.bytes, "byte")}`
+    : `withheld: ${payload.withheld === "not_json" ? "it has no JSON text" : "it could not be redacted"}`
+
+/** What is left of a fact: what the call came to that it is about, if it is about one. */
+const remnant = (kind: string, payload: CanonicalEvent.Remnant, { view }: Run): Row => {
+  const id: unknown = Reflect.get(payload, "id")
+  const call = typeof id === "string" ? RunView.call(view, id) : undefined
+  return line(
+    "fact",
+    "yellow",
+    inline(kind),
+    call && join(inline(call.name), call.state.replaceAll("_", " ")),
+    lost(payload),
+    call && Format.short(call.id)
+  )
 }
 
 const about = (taskId: string | undefined, boundary: string | undefined): string =>
@@ -369,13 +444,23 @@ const compactionRow = (fact: CanonicalEvent.CanonicalEvent): Row | undefined => 
 }
 
 /**
- * The rows that a fact brings: the paragraph that it ends, if it does, and its own. A fact of an unknown kind or of a
- * newer version, or with a payload that its kind does not have, is shown as it is.
+ * The rows that a fact brings: the paragraph that it ends, if it does, and its own. Of a fact whose payload was not
+ * kept, what is left is shown. A fact of an unknown kind or of a newer version, or with a payload that its kind does
+ * not have, is shown as it is.
  */
 export const rows = (fact: CanonicalEvent.CanonicalEvent, run: Run): ReadonlyArray<Row> => {
   const { kind, occurredAt: at, payload } = fact
+  const before = run.view
+  run.view = RunView.push(before, fact)
   if (fact.erased === true) {
     return [...closed(run), aside("erased", inline(kind))]
+  }
+  if (isRemnant(payload)) {
+    return [
+      ...closed(run),
+      ...(isEvent(payload) ? eventRows(payload, kind, run, before, at) : []),
+      remnant(kind, payload, run)
+    ]
   }
   const known =
     CanonicalEvent.isKnownKind(kind) &&
@@ -383,8 +468,8 @@ export const rows = (fact: CanonicalEvent.CanonicalEvent, run: Run): ReadonlyArr
     Result.isSuccess(CanonicalEvent.decodePayload(fact))
   if (known && isEvent(payload)) {
     const ended = goesOn.has(payload._tag) ? [] : closed(run)
-    return [...ended, ...eventRows(payload, kind, run, at)]
+    return [...ended, ...eventRows(payload, kind, run, before, at)]
   }
-  const row = known ? compactionRow(fact) : undefined
-  return [...closed(run), row ?? line("fact", "dim", inline(kind), json(payload))]
+  const own = known ? ownRows(fact, run, before) : undefined
+  return [...closed(run), ...(own ?? [line("fact", "dim", inline(kind), json(payload))])]
 }

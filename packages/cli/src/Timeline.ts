@@ -73,12 +73,12 @@ export const make = ({ color }: { readonly color: boolean }): Timeline => {
     return [...gap, ...lines]
   }
 
-  const runOf = ({ occurredAt, runId }: CanonicalEvent.CanonicalEvent): Rows.Run => {
+  const runOf = (runId: string | undefined): Rows.Run => {
     const known = runs.get(runId)
     if (known !== undefined) {
       return known
     }
-    const run = Rows.newRun(occurredAt)
+    const run = Rows.newRun(runId)
     runs.set(runId, run)
     return run
   }
@@ -86,14 +86,16 @@ export const make = ({ color }: { readonly color: boolean }): Timeline => {
   return {
     push: (fact) => {
       const { occurredAt, runId } = fact
-      const run = runOf(fact)
+      const run = runOf(runId)
       const rows = Rows.rows(fact, run)
       if (runId !== undefined) {
-        run.active ? active.add(runId) : active.delete(runId)
+        Rows.isActive(run) ? active.add(runId) : active.delete(runId)
       }
       return rows.flatMap((row) => layout(row, runId, occurredAt))
     },
     end: () =>
-      Array.from(runs).flatMap(([runId, run]) => Rows.closed(run).flatMap((row) => layout(row, runId, run.startedAt)))
+      Array.from(runs).flatMap(([runId, run]) =>
+        Rows.closed(run).flatMap((row) => layout(row, runId, run.view.updatedAt ?? 0))
+      )
   }
 }

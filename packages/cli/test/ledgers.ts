@@ -72,8 +72,8 @@ export const makeEventful = (ledger: string): Promise<void> =>
       })
       yield* store.prune({ before: (yield* Clock.currentTimeMillis) + 1 })
 
-      const writer = yield* store.claimWriter("laptop")
-      yield* store.claimWriter("idle")
+      const writer = yield* Effect.scoped(store.claimWriter("laptop"))
+      yield* Effect.scoped(store.claimWriter("idle"))
       yield* store.append(
         [
           started("second", "work"),
@@ -100,7 +100,7 @@ export const makeEventful = (ledger: string): Promise<void> =>
       ])
       yield* store.append([], { runs: [{ runId: "private", ordinal: 3, state: JSON.stringify(secret) }] })
       yield* store.erase({ threadId: "secret" })
-      yield* store.claimWriter("laptop")
+      yield* Effect.scoped(store.claimWriter("laptop"))
     })
   )
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AgentEvent, CanonicalEvent, Durability, Normalizer, type Tool } from "@runledger/core"
+import { AgentEvent, CanonicalEvent, Durability, Json, type Message, Normalizer, type Tool } from "@runledger/core"
 import { Arbitraries } from "@runledger/testing"
 import { Effect, Result, Schema } from "effect"
 import { readFileSync } from "node:fs"
@@ -13,7 +13,7 @@ const inRun = { threadId: "thread-1", runId: "run-1" }
 
 const fact = (
   kind: CanonicalEvent.Kind,
-  payload: Schema.Json,
+  payload: object | Schema.Json,
   {
     occurredAt = noon,
     scope = inRun
@@ -28,7 +28,7 @@ const fact = (
   visibility: "public",
   ...scope,
   position: 1,
-  payload,
+  payload: Json.parse(JSON.stringify(payload)) as Schema.Json,
   origin: "native",
   schemaVersion: 1,
   occurredAt,
@@ -53,7 +53,7 @@ const factsOf = (
     Result.getOrThrow(normalizer.normalizeMany(event))
       .filter(({ fidelity }) => Durability.shouldPersist(mode, fidelity))
       .map(({ draft }) =>
-        fact(draft.kind, JSON.parse(JSON.stringify(draft.payload)), {
+        fact(draft.kind, Object(draft.payload), {
           occurredAt: noon + index * 100,
           scope: CanonicalEvent.scopeIds(draft.scopes)
         })
@@ -249,7 +249,10 @@ describe("a tool call", () => {
         outcome: "succeeded"
       }
     ])
-    assert.deepStrictEqual(render(unready).slice(1), ["12:00:00.400  ok         build · [1,2] · 300 ms · call-1"])
+    const done = ["12:00:00.400  ok         build · [1,2] · 300 ms · call-1"]
+    assert.deepStrictEqual(render(unready).slice(1), done)
+    const again = "12:00:00.400  ok         build · [1,2] · call-1"
+    assert.deepStrictEqual(render([...unready, ...unready.slice(-1)]).slice(1), [...done, again])
   })
 
   it("that timed out says so", () => {
@@ -327,6 +330,187 @@ describe("a run", () => {
       .map((line) => line.match(/\[.*?\]/)?.[0])
     assert.deepStrictEqual(marks, [undefined, "[run-2]", "[run-1]", "[run-1]"])
   })
+
+  it("is not marked while another waits", () => {
+    const waits = factsOf([start, { ...finish, termination: { _tag: "Suspended" } }])
+    const error = { _tag: "Error", message: "m" } as const
+    const goesOn = factsOf([{ ...start, runId: "run-2" }, error, error], { runId: "run-2" })
+    assert.notMatch(render([...waits, ...goesOn]).at(-1) ?? "", /\[run-2\]/)
+  })
+})
+
+describe("a message that was committed", () => {
+  const parts: ReadonlyArray<Message.Part> = [
+    { _tag: "Reasoning", text: "hm\nso", encrypted: "c2VjcmV0" },
+    { _tag: "Text", text: "Let me look." },
+    { _tag: "ToolCall", id: "call-1", name: "build" },
+    { _tag: "Text", text: "Done." }
+  ]
+  const committed = (more: Partial<Message.Message> = {}) =>
+    fact("MessageCommitted", { role: "assistant", parts, fromOrdinal: 2, ...more }, { occurredAt: noon + 700 })
+  const message = [
+    "12:00:00.700  thinks     hm",
+    "                         so",
+    "12:00:00.700  thinks     (8 characters of encrypted reasoning)",
+    "12:00:00.700  says       Let me look.",
+    "12:00:00.700  says       Done."
+  ]
+
+  it("is told whole where its pieces were not kept", () => {
+    assert.deepStrictEqual(render([committed()]), message)
+    const call = fact("ToolCallReady", { _tag: "ToolCallReady", id: "call-1", name: "build", arguments: {} })
+    assert.deepStrictEqual(render([call, committed()]).slice(1), message, "after its call")
+  })
+
+  it("is told once where its pieces were kept, and whole where some of them were not", () => {
+    const pieces: ReadonlyArray<AgentEvent.AgentEvent> = [
+      { _tag: "ReasoningDelta", delta: "hm\nso" },
+      { _tag: "TextDelta", delta: "Let me " },
+      { _tag: "TextDelta", delta: "look." },
+      { _tag: "ToolCallReady", id: "call-1", name: "build", arguments: {} },
+      { _tag: "TextDelta", delta: "Done." }
+    ]
+    const placed = (facts: ReadonlyArray<CanonicalEvent.CanonicalEvent>) =>
+      facts.map((fact, index) => Object.assign(fact, { ordinal: index + 2 }))
+    const told = render([...placed(factsOf(pieces)), committed()])
+    assert.deepStrictEqual([withLabel(told, "says").length, withLabel(told, "thinks").length], [2, 1])
+    const holed = render([...placed(factsOf(pieces.toSpliced(2, 1))), committed()])
+    assert.deepStrictEqual(holed.slice(-message.length), message)
+  })
+
+  it("is the answer", () => {
+    const answered = [...factsOf([start], { mode: "compacted" }), committed()]
+    const end = factsOf([{ ...finish, result: { response: "Done." } }])
+    assert.isEmpty(withLabel(render([...answered, ...end]), "answer"))
+    const other = factsOf([{ ...finish, result: { response: "Let me look." } }])
+    assert.lengthOf(withLabel(render([...answered, ...other]), "answer"), 1)
+  })
+
+  it("tells who says it, what else is in it, and that it breaks off", () => {
+    const user = committed({
+      role: "user",
+      parts: [
+        { _tag: "Text", text: "Fix it." },
+        { _tag: "Data", mediaType: "image/png", data: { url: "a.png" } }
+      ]
+    })
+    assert.deepStrictEqual(render([user]), [
+      "12:00:00.700  user       Fix it.",
+      '12:00:00.700  user       image/png · {"url":"a.png"}'
+    ])
+    const echo = committed({ role: "user", parts: [{ _tag: "Text", text: "again" }] })
+    const told = render([...factsOf([{ _tag: "TextDelta", delta: "again" }]), echo])
+    assert.deepStrictEqual([withLabel(told, "says").length, withLabel(told, "user").length], [1, 1])
+    assert.deepStrictEqual(render([committed({ parts: [{ _tag: "Text", text: "Let" }], partial: true })]), [
+      "12:00:00.700  says       Let",
+      "12:00:00.700  says       (it breaks off here)"
+    ])
+  })
+})
+
+describe("what a recorder adds", () => {
+  it("tells that a call runs, and since when", () => {
+    const [ready, done] = factsOf([
+      { _tag: "ToolCallReady", id: "call-1", name: "build", arguments: {} },
+      {
+        _tag: "ToolCallDone",
+        id: "call-1",
+        messageId: "m",
+        result: { toolName: "build", status: "success", data: null, metadata: {} },
+        outcome: "succeeded"
+      }
+    ])
+    assert.isDefined(ready)
+    assert.isDefined(done)
+    const executing = fact("ToolCallExecuting", { id: "call-1", name: "build" }, { occurredAt: noon + 60 })
+    assert.deepStrictEqual(render([ready, executing, done]).slice(1), [
+      "12:00:00.060  executing  build · call-1",
+      "12:00:00.100  ok         build · 40 ms · call-1"
+    ])
+  })
+
+  it("tells what was decided, and how long that took", () => {
+    const asked = demoFacts("compacted").filter(({ kind }) => kind === "ToolPermissionRequested")
+    const occurredAt = (asked[0]?.occurredAt ?? 0) + 2000
+    const decided = (payload: object) =>
+      render([...asked, fact("ToolPermissionResolved", { id: "call-9", ...payload }, { occurredAt })]).map((line) =>
+        line.slice(14)
+      )
+    assert.deepStrictEqual(decided({ approved: true }).slice(1), [
+      "decision   run_command · approved · waited 2 s · call-9"
+    ])
+    assert.deepStrictEqual(decided({ id: "call-1", approved: true }).slice(1), ["decision   approved · call-1"])
+    assert.deepStrictEqual(decided({ approved: false, reason: "not on Friday" }).slice(1), [
+      "decision   run_command · denied · not on Friday · waited 2 s · call-9"
+    ])
+  })
+
+  it("tells that a run was interrupted, and which calls that left open", () => {
+    const lines = render([
+      ...factsOf([
+        start,
+        { _tag: "InferenceComplete", model: "m", usage: { promptTokens: 1000, completionTokens: 1 }, durationMs: 1 }
+      ]),
+      fact(
+        "RunInterrupted",
+        {
+          ...inRun,
+          openCalls: [
+            { id: "call-1", name: "deploy", executing: true },
+            { id: "call-2", name: "build", executing: false }
+          ]
+        },
+        { occurredAt: noon + 400 }
+      )
+    ])
+    assert.deepStrictEqual(lines.slice(2), [
+      "12:00:00.400  open       deploy · outcome unknown · call-1",
+      "12:00:00.400  open       build · not done · call-2",
+      "── run run-1 interrupted · took 400 ms · 1,001 tokens (1,000 in, 1 out)"
+    ])
+  })
+
+  it("tells what is missing, and why", () => {
+    const gap = (payload: object) =>
+      render([fact("CaptureGap", { firstOrdinal: 2, lastOrdinal: 9, ...payload })]).map((line) => line.slice(14))
+    assert.deepStrictEqual(gap({ reason: "overload", events: 3, tags: { TextDelta: 3 } }), [
+      "gap        3 events are missing (overload): TextDelta x3"
+    ])
+    assert.deepStrictEqual(
+      gap({ reason: "too_large", events: 1, tags: { StateSnapshot: 1 }, message: "5 MB are too much" }),
+      ["gap        1 event is missing (too large): StateSnapshot x1 · 5 MB are too much"]
+    )
+    assert.deepStrictEqual(gap({ reason: "store_away", events: 1001, tags: { TextDelta: 1000, StepEnd: 1 } }), [
+      "gap        1,001 events are missing (store away): TextDelta x1,000, StepEnd x1"
+    ])
+  })
+})
+
+describe("what was not kept", () => {
+  const truncated = { truncated: { bytes: 1_234_567, sha256: "00" } }
+
+  it("says how large it was, or why it was withheld, and what the call came to", () => {
+    const ready = factsOf([{ _tag: "ToolCallReady", id: "call-1", name: "build", arguments: {} }])
+    const lines = render([
+      ...ready,
+      fact("ToolCallTimedOut", { _tag: "ToolCallDone", id: "call-1", outcome: "failed", ...truncated }),
+      fact("MessageCommitted", { role: "user", withheld: "not_redacted" }),
+      fact("app.note", { withheld: "not_json" })
+    ]).map((line) => line.slice(14))
+    assert.deepStrictEqual(lines.slice(1), [
+      "fact       ToolCallTimedOut · build · timed out · too large: 1,234,567 bytes · call-1",
+      "fact       MessageCommitted · withheld: it could not be redacted",
+      "fact       app.note · withheld: it has no JSON text"
+    ])
+  })
+
+  it("still ends its run, as far as ids and outcome tell", () => {
+    const end = fact("RunFinished", { ...finish, ...truncated }, { occurredAt: noon + 100 })
+    assert.deepStrictEqual(render([...factsOf([start]), end]).slice(1), [
+      "── run run-1 finished · took 100 ms",
+      "12:00:00.100  fact       RunFinished · too large: 1,234,567 bytes"
+    ])
+  })
 })
 
 describe("context compaction", () => {
@@ -382,10 +566,31 @@ describe("hostile content", () => {
       { _tag: "Error", message: hostile, code: hostile },
       { _tag: "RunFinish", ...ids, termination: { _tag: "Error", message: hostile } }
     ]
+    const call = { id: hostile, name: hostile }
     const facts = [
       ...factsOf(events, ids),
       fact(hostile, hostile, { occurredAt: Number.MAX_SAFE_INTEGER }),
-      fact("RunStarted", { ...start }, { occurredAt: Number.MAX_SAFE_INTEGER })
+      fact("RunStarted", start, { occurredAt: Number.MAX_SAFE_INTEGER }),
+      fact("MessageCommitted", { role: "user", parts: [{ _tag: "Text", text: hostile }] }),
+      fact("MessageCommitted", {
+        role: "tool",
+        parts: [
+          { _tag: "Reasoning", text: hostile },
+          { _tag: "Data", mediaType: hostile, data: hostile }
+        ]
+      }),
+      fact("ToolCallExecuting", call),
+      fact("ToolPermissionResolved", { id: hostile, approved: false, reason: hostile }),
+      fact("RunInterrupted", { ...ids, openCalls: [{ ...call, executing: true }] }),
+      fact("CaptureGap", {
+        reason: "refused",
+        events: 1,
+        tags: { [hostile]: 1 },
+        firstOrdinal: 1,
+        lastOrdinal: 1,
+        message: hostile
+      }),
+      fact("ToolCallExecuting", { ...call, truncated: { bytes: 1, sha256: hostile } })
     ]
     const lines = render(facts)
     for (const line of lines) {
@@ -402,7 +607,7 @@ describe("hostile content", () => {
     ([event]) => {
       const normalizer = Effect.runSync(Normalizer.make({ ...inRun, origin: "native" }))
       const normalized = Result.getOrElse(normalizer.normalizeMany(event), () => [])
-      const lines = render(normalized.map(({ draft }) => fact(draft.kind, JSON.parse(JSON.stringify(draft.payload)))))
+      const lines = render(normalized.map(({ draft }) => fact(draft.kind, Object(draft.payload))))
       lines.forEach((line) => assert.notMatch(line, control))
     },
     { arbitrary: { runs: 500 } }

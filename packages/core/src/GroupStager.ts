@@ -19,11 +19,12 @@ import {
   Schedule
 } from "effect"
 import { type Beside, EventStager, type Lane, type LaneOptions } from "./EventStager.ts"
-import { type AppendOptions, EventStore, type Expected, type RunState, type Writer } from "./EventStore.ts"
+import { EventStore } from "./EventStore.ts"
+import { type AppendBatch, batchOf, isIn, sizeOf, type Staged } from "./internal/batch.ts"
 import { quarantine } from "./internal/quarantine.ts"
 import { type AppendError, stagingFailed, type StagingFailed, UnavailableError } from "./LedgerError.ts"
 import * as Metrics from "./Metrics.ts"
-import { checkStorable, type StagedEvent, type StagedUnit } from "./StagedEvent.ts"
+import { checkStorable, type StagedUnit } from "./StagedEvent.ts"
 
 /**
  * How a group stager behaves when it cannot keep up.
@@ -54,9 +55,6 @@ const batchUnits = 4096
 
 /** How long a unit waits for others to share its commit, unless somebody waits for it. */
 const linger = 10
-
-/** What a fact takes up beside its payload. */
-const overhead = 200
 
 /** A commit that failed for a passing reason is sent again, soon and then less often, for ten seconds. */
 const retries = Schedule.exponential("50 millis").pipe(Schedule.jittered, Schedule.upTo({ duration: "10 seconds" }))
@@ -92,11 +90,8 @@ interface Waiting {
   readonly done: Deferred.Deferred<void, StagingFailed>
 }
 
-interface Item {
-  readonly lane: LaneState
-  readonly unit: StagedUnit
+interface Item extends Staged<LaneState> {
   readonly bytes: number
-  readonly beside: Beside
   readonly at: number
 }
 
@@ -104,53 +99,7 @@ interface Item {
 const isOfStore = ({ _tag }: AppendError): boolean => _tag === "UnavailableError" || _tag === "IntegrityError"
 
 /** What is sent to the store, and sent again unchanged if need be. */
-interface Batch {
-  readonly items: ReadonlyArray<Item>
-  readonly events: ReadonlyArray<StagedEvent>
-  readonly options: AppendOptions
-}
-
-const sizeOf = (unit: StagedUnit): number => unit.reduce((bytes, event) => bytes + event.payload.length + overhead, 0)
-
-/** The highest mark of each writer that the items are written under. */
-const writersOf = (items: ReadonlyArray<Item>): ReadonlyArray<Writer> => {
-  const writers = new Map<string, Writer>()
-  for (const { beside, lane } of items) {
-    for (const writer of [...(lane.options.writers ?? []), ...(beside.mark === undefined ? [] : [beside.mark])]) {
-      if (writer.highWater >= (writers.get(writer.writer)?.highWater ?? 0)) {
-        writers.set(writer.writer, writer)
-      }
-    }
-  }
-  return [...writers.values()]
-}
-
-const isIn = (unit: StagedUnit, { scope }: Expected): boolean =>
-  unit.some(({ runId, threadId }) => (scope._tag === "Run" ? runId === scope.runId : threadId === scope.threadId))
-
-const batchOf = (items: ReadonlyArray<Item>): Batch => {
-  const expected = new Set<Expected>()
-  const runs = new Map<string, NonNullable<Beside["after"]>>()
-  for (const { beside, lane, unit } of items) {
-    const first = lane.isOpen ? undefined : lane.options.expected
-    if (first !== undefined && isIn(unit, first)) {
-      expected.add(first)
-    }
-    // A run without a fact cannot have a state yet.
-    if (beside.after !== undefined && (first === undefined || expected.has(first))) {
-      runs.set(beside.after.runId, beside.after)
-    }
-  }
-  return {
-    items,
-    events: items.flatMap(({ unit }) => unit),
-    options: {
-      writers: writersOf(items),
-      expected: [...expected],
-      runs: Array.from(runs.values(), ({ state, ...run }): RunState => ({ ...run, state: state() }))
-    }
-  }
-}
+type Batch = AppendBatch<Item>
 
 /** The parts of a batch, lane by lane; those that carry marks last, for these hold when everything before is saved. */
 const byLane = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> => {
@@ -268,7 +217,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 
   const append = ({ events, options }: Batch) =>
     Effect.suspend(() =>
-      events.length === 0 && options.writers?.length === 0 && options.runs?.length === 0
+      events.length === 0 && options.writers.length === 0 && options.runs.length === 0
         ? Effect.void
         : store.append(events, options)
     ).pipe(

@@ -149,6 +149,17 @@ export const stagingFailed = (events: number, cause: unknown): StagingFailed => 
 }
 
 /**
+ * A run whose facts wait for a checkpoint has staged more than may wait. Commit more often, or allow more.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StagingFull extends Schema.TaggedError<StagingFull>()("StagingFull", {
+  message: Schema.String,
+  capacity: Schema.Number
+}) {}
+
+/**
  * Somebody who is alive has this run open. Wait until they close it, or end that process.
  *
  * @category errors

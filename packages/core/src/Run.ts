@@ -7,13 +7,14 @@ import { Context, type Effect, type Schema, type Stream } from "effect"
 import type { AgentEvent } from "./AgentEvent.ts"
 import type { Kind } from "./CanonicalEvent.ts"
 import type { Labels } from "./EventStore.ts"
-import type { Health } from "./EventStager.ts"
+import type { EventStagerShape, Health } from "./EventStager.ts"
 import type { SerializationError, StagingFailed, ValidationError } from "./LedgerError.ts"
 import type { Message } from "./Message.ts"
 
 /**
  * Which run to record. A run that is in the ledger already goes on. `origin` says where its events come from, `native`
  * by default; `correlationId` links its facts to what asked for them; by `labels` it can be found.
+ * With an `input`, its events come from a producer that may send them again. `stager` is another than the recorder's own.
  *
  * @category models
  * @since 0.1.0
@@ -25,6 +26,7 @@ export interface RunOptions {
   readonly correlationId?: string
   readonly labels?: Labels
   readonly input?: Input
+  readonly stager?: EventStagerShape
 }
 
 /**

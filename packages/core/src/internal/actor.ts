@@ -106,7 +106,7 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   const children = new Map(known.children.map((child) => [child.runId, child]))
   const { saved } = known
 
-  const lane = shared.stager.lane({
+  const lane = (options.stager ?? shared.stager).lane({
     writers: input?.writer === undefined ? [shared.owner] : [shared.owner, { ...input.writer, highWater: 0 }],
     expected: known.expected,
     onFailure: (failure) => {

@@ -27,6 +27,16 @@ const withoutSecrets = (redactor: Redactor, text: string): string => {
   return redacted === payload ? text : JSON.stringify(redacted)
 }
 
+/** What is left of a payload that was not redacted: its ids and outcome, if at least these can be. */
+const leftOf = (payload: unknown, redactor: Redactor | undefined, withheld: "not_json" | "not_redacted"): Remnant => {
+  try {
+    const left = remnant(payload, { withheld })
+    return redactor === undefined ? left : { ...(redact(redactor, left) as object), withheld }
+  } catch {
+    return { withheld }
+  }
+}
+
 /** A code unit of UTF-16 is at most three bytes of UTF-8, so most texts need not be measured. */
 const isTooLarge = (text: string, maxBytes: number): boolean =>
   text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes
@@ -38,7 +48,7 @@ const textOf = (
 ): Result.Result<string, { readonly left: Remnant; readonly why: "too_large" | "refused" }> => {
   const said = StagedEvent.textOf(draft)
   const withhold = (withheld: "not_json" | "not_redacted") =>
-    Result.fail({ left: remnant(draft.payload, { withheld }), why: "refused" as const })
+    Result.fail({ left: leftOf(draft.payload, redactor, withheld), why: "refused" as const })
   if (Result.isFailure(said)) {
     return withhold("not_json")
   }

@@ -173,7 +173,8 @@ export const advance = (
   if (kept.length === 0 && said.length === 0) {
     return { progress: next, entries: [] }
   }
-  if (room === "nothing") {
+  // How a run starts and ends is always kept: there is little of it, and without it the run would never end.
+  if (room === "nothing" && event._tag !== "RunStart" && event._tag !== "RunFinish") {
     return leaveOut(next, rules, "store_away", event, place, occurredAt)
   }
   const isObserved = kept.length > 0 && kept.every(({ fidelity }) => fidelity === "observed_runtime_event")

@@ -1,0 +1,205 @@
+/**
+ * Runs whose facts are committed with the app's own writes: they wait until the app commits, and are in its transaction.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Result, Semaphore } from "effect"
+import { EventStager, type EventStagerShape, type Lane, type LaneOptions } from "./EventStager.ts"
+import { type AppendBatch, batchOf, isIn, type Staged } from "./internal/batch.ts"
+import { type AppendError, type RecordError, stagingFailed, type StagingFailed, StagingFull } from "./LedgerError.ts"
+import { Recorder } from "./Recorder.ts"
+import type { Run, RunOptions } from "./Run.ts"
+import { checkStorable } from "./StagedEvent.ts"
+import { Transaction } from "./Transaction.ts"
+
+/**
+ * A checkpoint of a run.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CheckpointShape {
+  /**
+   * Runs the app's writes and commits them, in one transaction, with all facts of the run that were staged until then. When
+   * it fails, nothing of either is in the database, and the facts wait, unchanged, for the next.
+   */
+  readonly commitWith: <A, E, R>(writes: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AppendError | StagingFailed, R>
+}
+
+/**
+ * The checkpoint of the run that is being recorded.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Checkpoint extends Context.Service<Checkpoint, CheckpointShape>()("@runledger/core/Checkpoint") {}
+
+/**
+ * Commits the facts of the run with the app's own writes, see {@link CheckpointShape}.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const commitWith = <A, E, R>(
+  writes: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AppendError | StagingFailed, R | Checkpoint> =>
+  Effect.flatMap(Checkpoint, (checkpoint) => checkpoint.commitWith(writes))
+
+/**
+ * How much may wait for a checkpoint: 16,384 facts by default. Beyond three quarters of it, observed events are left out
+ * and counted in a `CaptureGap`; a fact beyond all of it ends the run with `StagingFull`.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly capacity?: number
+}
+
+/** How long closing a run waits for the store. */
+const closeTimeout = "30 seconds"
+
+interface LaneState {
+  readonly options: LaneOptions
+  isOpen: boolean
+  committed: number
+  lost: number
+  failure: StagingFailed | undefined
+}
+
+type Batch = AppendBatch<Staged<LaneState>>
+
+/** A stager whose lanes wait for the checkpoint, and the checkpoint. */
+const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
+  const transaction = yield* Transaction
+  const turn = Semaphore.makeUnsafe(1)
+  let waiting: Array<Staged<LaneState>> = []
+  let facts = 0
+  let failure: StagingFailed | undefined
+
+  const fail = (lane: LaneState, cause: unknown): void => {
+    if (lane.failure !== undefined) {
+      return
+    }
+    const left = waiting.filter((item) => item.lane === lane).flatMap(({ unit }) => unit).length
+    lane.lost += left
+    lane.failure = stagingFailed(lane.lost, cause)
+    failure ??= lane.failure
+    waiting = waiting.filter((item) => item.lane !== lane)
+    facts -= left
+    lane.options.onFailure?.(lane.failure)
+  }
+
+  const succeed = ({ events, items }: Batch): void => {
+    waiting = waiting.slice(items.length)
+    facts -= events.length
+    for (const { beside, lane, unit } of items) {
+      lane.committed += unit.length
+      lane.isOpen ||= lane.options.expected === undefined || isIn(unit, lane.options.expected)
+      beside.onCommit?.()
+    }
+  }
+
+  /** Nobody else commits meanwhile, so that what is committed is the beginning of what waits. */
+  const commit = <A, E, R>(writes: Effect.Effect<A, E, R>): Effect.Effect<A, E | AppendError, R> =>
+    Effect.uninterruptibleMask((restore) => {
+      let batch: Batch | undefined
+      const append = Effect.sync(() => {
+        batch = batchOf(waiting)
+        return { batch: batch.events, options: batch.options }
+      })
+      // What is committed by an interrupted call still waits, and is known by its ids when it is sent again.
+      return Effect.tap(restore(transaction.commitWith(writes, append)), () =>
+        Effect.sync(() => batch === undefined || succeed(batch))
+      )
+    }).pipe(turn.withPermit)
+
+  const lane = (options: LaneOptions = {}): Lane => {
+    const state: LaneState = { options, isOpen: false, committed: 0, lost: 0, failure: undefined }
+    const failed = Effect.suspend(() => (state.failure === undefined ? Effect.void : Effect.fail(state.failure)))
+    const rest = Effect.suspend(() =>
+      waiting.length === 0 ? Effect.void : Effect.mapError(commit(Effect.void), (cause) => stagingFailed(facts, cause))
+    )
+    const flush = Effect.andThen(failed, rest)
+    return {
+      stage: (unit, beside = {}) => {
+        const storable = checkStorable(unit)
+        if (Result.isFailure(storable)) {
+          return storable
+        }
+        if (state.failure === undefined && facts + unit.length > capacity) {
+          fail(
+            state,
+            new StagingFull({
+              message: `more than ${capacity} facts wait for a checkpoint; commit more often, or allow more`,
+              capacity
+            })
+          )
+        }
+        if (state.failure === undefined) {
+          waiting.push({ lane: state, unit, beside })
+          facts += unit.length
+        } else {
+          state.lost += unit.length
+        }
+        return Result.void
+      },
+      hold: () => {},
+      room: () => (facts > capacity * 0.75 ? "facts" : "all"),
+      credit: () => undefined,
+      flush: () => flush,
+      close: Effect.timeoutOrElse(flush, {
+        duration: closeTimeout,
+        orElse: () => Effect.fail(stagingFailed(facts, new Error("the store did not answer before the run was closed")))
+      }),
+      fail: (cause) => fail(state, cause),
+      health: () => ({
+        staged:
+          state.committed +
+          state.lost +
+          waiting.filter((item) => item.lane === state).flatMap(({ unit }) => unit).length,
+        committed: state.committed,
+        lost: state.lost,
+        isAway: false,
+        failure: state.failure
+      })
+    }
+  }
+  const stager: EventStagerShape = EventStager.of({ lane })
+  const commitWith: CheckpointShape["commitWith"] = (writes) =>
+    Effect.suspend(() => (failure === undefined ? commit(writes) : Effect.fail(failure)))
+  return { stager, checkpoint: Checkpoint.of({ commitWith }) }
+})
+
+/**
+ * As `Recorder.record`, for a run whose facts wait for {@link commitWith}. What still waits when the run ends is committed
+ * alone.
+ *
+ * **Example** (A message and the facts of its run, both or neither)
+ *
+ * ```ts
+ * import { Checkpoint, Run } from "@runledger/core"
+ * import { Effect } from "effect"
+ *
+ * declare const saveMessage: (text: string) => Effect.Effect<void>
+ *
+ * export const agent = Effect.gen(function* () {
+ *   const run = yield* Run.Run
+ *   yield* run.emit({ _tag: "TextDelta", delta: "Hello" })
+ *   yield* Checkpoint.commitWith(saveMessage("Hello"))
+ * }).pipe(Checkpoint.record({ threadId: "thread-1", runId: "run-1" }))
+ * ```
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const record =
+  (run: RunOptions, options: Options = {}) =>
+  <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | RecordError, Exclude<Exclude<R, Checkpoint>, Run> | Recorder | Transaction> =>
+    Effect.gen(function* () {
+      const recorder = yield* Recorder
+      const { checkpoint, stager } = yield* make(options)
+      return yield* recorder.record({ ...run, stager })(Effect.provideService(effect, Checkpoint, checkpoint))
+    })
