@@ -14,6 +14,7 @@ import * as Follow from "./Follow.ts"
 import * as Format from "./Format.ts"
 import * as Output from "./Output.ts"
 import * as Record from "./Record.ts"
+import * as Recover from "./Recover.ts"
 import * as Retention from "./Retention.ts"
 import * as Runs from "./Runs.ts"
 import * as Show from "./Show.ts"
@@ -33,6 +34,7 @@ const runledger = Command.make("runledger").pipe(
     Follow.command,
     Export.command,
     Verify.command,
+    Recover.command,
     Copy.command,
     Retention.prune,
     Retention.erase

@@ -166,8 +166,11 @@ const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
     }
   }
   const stager: EventStagerShape = EventStager.of({ lane })
-  const commitWith: CheckpointShape["commitWith"] = (writes) =>
-    Effect.suspend(() => (failure === undefined ? commit(writes) : Effect.fail(failure)))
+  const commitWith = <A, E, R>(writes: Effect.Effect<A, E, R>): Effect.Effect<A, E | AppendError | StagingFailed, R> =>
+    Effect.suspend(
+      (): Effect.Effect<A, E | AppendError | StagingFailed, R> =>
+        failure === undefined ? commit(writes) : Effect.fail(failure)
+    )
   return { stager, checkpoint: Checkpoint.of({ commitWith }) }
 })
 

@@ -69,9 +69,18 @@ export interface RecorderShape {
   readonly input: (options?: {
     readonly writer?: string
   }) => Effect.Effect<Input, WriterHeld | ValidationError | ReadError, Scope.Scope>
+}
 
-  /** Interrupts the runs of processes that died; how many they were. Suspended ones stay suspended. */
-  readonly recover: Effect.Effect<number, ReadError>
+/**
+ * A run that was interrupted because its process died. `openCalls` are its tool calls that were not done; of one that was
+ * `executing`, nobody knows what it did.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Interrupted {
+  readonly runId: string
+  readonly openCalls: ReadonlyArray<{ readonly id: string; readonly name: string; readonly executing: boolean }>
 }
 
 /**
@@ -145,6 +154,9 @@ const claim = Effect.fnUntraced(function* () {
     const claimed = yield* Effect.result(store.claimWriter(`recorder/${slot}`))
     if (Result.isSuccess(claimed)) {
       return claimed.success
+    }
+    if (claimed.failure._tag === "ValidationError") {
+      return yield* Effect.die(claimed.failure)
     }
     if (claimed.failure._tag !== "WriterHeld") {
       return yield* Effect.fail(claimed.failure)
@@ -281,22 +293,21 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
     }
   })
 
-  const recover = Stream.runFold(
-    Stream.mapEffect(
-      store.runs({ status: "running" }),
-      Effect.fnUntraced(function* ({ runId }) {
-        const run = yield* recordOf(runId)
-        // A state that cannot be read is not one of a recorder, or of a newer one.
-        const saved = run === undefined ? undefined : Result.getOrUndefined(savedOf(run))
-        if (run === undefined || saved?.owner === undefined || !(yield* isGone(saved.owner))) {
-          return 0
-        }
-        yield* interrupt(run, saved)
-        return 1
-      })
-    ),
-    () => 0,
-    (runs, more) => runs + more
+  const recover = Stream.runCollect(
+    store.runs({ status: "running" }).pipe(
+      Stream.mapEffect(({ runId }) => recordOf(runId)),
+      Stream.filterMapEffect(
+        Effect.fnUntraced(function* (run) {
+          // A state that cannot be read is not one of a recorder, or of a newer one.
+          const saved = run === undefined ? undefined : Result.getOrUndefined(savedOf(run))
+          if (run === undefined || saved?.owner === undefined || !(yield* isGone(saved.owner))) {
+            return Result.failVoid
+          }
+          yield* interrupt(run, saved)
+          return Result.succeed({ runId: run.runId, openCalls: saved.calls })
+        })
+      )
+    )
   )
 
   return { look, recordOf, recover }
@@ -307,7 +318,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const store = yield* EventStore
   const clock = yield* Clock.Clock
   // The claim outlives the stager, which commits what is left under it.
-  const owner = yield* Effect.catchTag(claim(), "ValidationError", Effect.die)
+  const owner = yield* claim()
   const stager = Context.get(yield* Layer.build(GroupStager.layer(options)), EventStager)
   const { look, recordOf, recover } = makeRecovery(store, owner, clock)
   const shared: Actor.Shared = { stager, owner, exact, maxEventBytes, wait: yield* makeTimer() }
@@ -371,10 +382,23 @@ const make = Effect.fnUntraced(function* (options: Options) {
     input: ({ writer } = {}) =>
       Effect.gen(function* () {
         return yield* InputOf.make(stager, writer === undefined ? undefined : yield* store.claimWriter(writer))
-      }),
-    recover
+      })
   })
 })
+
+/**
+ * Interrupts the runs of recorders that died, each with a `RunInterrupted`; those that are suspended stay so. A recorder
+ * does this when it starts.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const recover: Effect.Effect<ReadonlyArray<Interrupted>, ReadError, EventStore> = Effect.scoped(
+  Effect.gen(function* () {
+    const store = yield* EventStore
+    return yield* makeRecovery(store, yield* claim(), yield* Clock.Clock).recover
+  })
+)
 
 /**
  * A recorder with a stager of its own, into the store in force. Before it starts, it interrupts the runs of recorders that
