@@ -9,15 +9,26 @@ import type { StagingFailed, ValidationError } from "./LedgerError.ts"
 import type { StagedUnit } from "./StagedEvent.ts"
 
 /**
- * What is committed with a unit: the state of its run after it, made into JSON text once for a batch; and how far the
- * input of a writer is in the ledger with it. `onCommit` is called after the commit.
+ * What a run must remember after a unit. `state` makes the JSON text, once for a batch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface After extends Omit<RunState, "state"> {
+  readonly state: () => string
+}
+
+/**
+ * What is committed with a unit: what its run must remember after it; and how far the input of a writer is in the ledger
+ * with it, and what the runs that it feeds must remember then. `onCommit` is called after the commit.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Beside {
-  readonly after?: Omit<RunState, "state"> & { readonly state: () => string }
+  readonly after?: After
   readonly mark?: Writer
+  readonly others?: ReadonlyArray<After>
   readonly onCommit?: () => void
 }
 

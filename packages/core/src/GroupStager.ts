@@ -387,7 +387,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const last = buffer.at(-1)
     if (unit.length === 0 && last?.lane === lane && last.unit.length === 0) {
       // Only the last of several marks says anything.
-      buffer[buffer.length - 1] = { ...last, beside: { ...last.beside, ...beside } }
+      const others = [...(last.beside.others ?? []), ...(beside.others ?? [])]
+      buffer[buffer.length - 1] = { ...last, beside: { ...last.beside, ...beside, others } }
       return
     }
     lane.units += 1

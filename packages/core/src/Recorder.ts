@@ -128,14 +128,15 @@ export const record =
     Effect.flatMap(Recorder, (recorder) => recorder.record(options)(effect))
 
 const checked = (options: RunOptions): Result.Result<RunOptions, ValidationError> => {
-  const { correlationId = "", origin = "native", runId, threadId } = options
-  const ids = [threadId, runId, origin, correlationId]
+  const { correlationId = "", labels = {}, origin = "native", runId, threadId } = options
+  const ids = [threadId, runId, origin, correlationId, ...Object.entries(labels).flat()]
   return Result.flatMap(RunContext.make({ threadId, runId, origin }), () =>
     ids.every(isStorable)
       ? Result.succeed(options)
       : Result.fail(
           new ValidationError({
-            message: "validation error: an id of the run holds a NUL or a lone surrogate, which no store can keep"
+            message:
+              "validation error: an id or a label of the run holds a NUL or a lone surrogate, which no store can keep"
           })
         )
   )
@@ -322,7 +323,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const stager = Context.get(yield* Layer.build(GroupStager.layer(options)), EventStager)
   const { look, recordOf, recover } = makeRecovery(store, owner, clock)
   const shared: Actor.Shared = { stager, owner, exact, maxEventBytes, wait: yield* makeTimer() }
-  const open = new Set<string>()
+  /** The runs that are open, each with what stands for this opening of it. */
+  const open = new Map<string, object>()
 
   /** The children of a run that were open when it was left. */
   const childrenOf = Effect.fnUntraced(function* (env: Actor.Environment, known: Actor.Known) {
@@ -343,24 +345,29 @@ const make = Effect.fnUntraced(function* (options: Options) {
     if (open.has(runId)) {
       return yield* held(runId)
     }
-    open.add(runId)
+    const opening = {}
+    open.set(runId, opening)
+    const release = Effect.sync(() => {
+      if (open.get(runId) === opening) {
+        open.delete(runId)
+      }
+    })
     return yield* Effect.gen(function* () {
       const known = yield* look(threadId, runId)
-      return Actor.make(env, shared, options, { ...known, children: yield* childrenOf(env, known) })
-    }).pipe(Effect.onError(() => Effect.sync(() => open.delete(runId))))
+      const actor = Actor.make(env, shared, options, { ...known, children: yield* childrenOf(env, known) })
+      return {
+        ...actor,
+        close: Effect.ensuring(actor.close, release),
+        end: (exit: Exit.Exit<unknown, unknown>) => Effect.ensuring(actor.end(exit), release)
+      }
+    }).pipe(Effect.onError(() => release))
   })
-
-  const end = (actor: Actor.Actor, exit: Exit.Exit<unknown, unknown>) =>
-    Effect.ensuring(
-      actor.end(exit),
-      Effect.sync(() => open.delete(actor.runId))
-    )
 
   yield* recover
 
   return Recorder.of({
     open: (options) =>
-      Effect.acquireRelease(openRun(options), (actor, exit) => Effect.ignoreCause(end(actor, exit), { log: true })),
+      Effect.acquireRelease(openRun(options), (actor, exit) => Effect.ignoreCause(actor.end(exit), { log: true })),
     record: (options) => (effect) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
@@ -370,7 +377,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
             restore,
             Effect.exit
           )
-          const ended = yield* Effect.exit(end(actor, exit))
+          const ended = yield* Effect.exit(actor.end(exit))
           if (Exit.isSuccess(exit)) {
             yield* ended
           } else if (Exit.isFailure(ended)) {

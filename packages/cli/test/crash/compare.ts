@@ -8,6 +8,8 @@ export interface Faults {
   readonly lost: number
   readonly duplicated: number
   readonly holes: number
+  /** The first texts that are missing or too many, for a person. */
+  readonly examples: ReadonlyArray<string>
 }
 
 const deltas: Readonly<Record<string, string>> = {
@@ -55,7 +57,7 @@ const told = (facts: ReadonlyArray<CanonicalEvent.CanonicalEvent>, pass: string)
   return texts
 }
 
-const missing = (from: ReadonlyArray<string>, what: ReadonlyArray<string>): number => {
+const missing = (from: ReadonlyArray<string>, what: ReadonlyArray<string>): ReadonlyArray<string> => {
   const left = new Map<string, number>()
   for (const text of from) {
     left.set(text, (left.get(text) ?? 0) + 1)
@@ -64,7 +66,7 @@ const missing = (from: ReadonlyArray<string>, what: ReadonlyArray<string>): numb
     const count = left.get(text) ?? 0
     left.set(text, count - 1)
     return count <= 0
-  }).length
+  })
 }
 
 const holesIn = (sequences: ReadonlyArray<number | undefined>): number =>
@@ -77,16 +79,25 @@ export const compare = (
   sound: { readonly pass: string; readonly runs: ReadonlyArray<Facts> },
   found: { readonly pass: string; readonly runs: ReadonlyArray<Facts>; readonly thread: Facts }
 ): Faults => {
-  const faults = { lost: 0, duplicated: 0, holes: holesIn(found.thread.map(({ threadSequence }) => threadSequence)) }
+  const faults = {
+    lost: 0,
+    duplicated: 0,
+    holes: holesIn(found.thread.map(({ threadSequence }) => threadSequence)),
+    examples: new Array<string>()
+  }
   for (const [index, facts] of found.runs.entries()) {
     const expected = told(sound.runs[index] ?? [], sound.pass)
     const actual = told(facts, found.pass)
     const lost = missing(actual, expected)
     const duplicated = missing(expected, actual)
-    faults.lost += lost
-    faults.duplicated += duplicated
+    faults.lost += lost.length
+    faults.duplicated += duplicated.length
+    faults.examples.push(
+      ...lost.slice(0, 5).map((text) => `lost: ${text}`),
+      ...duplicated.slice(0, 5).map((text) => `too many: ${text}`)
+    )
     faults.holes += holesIn(facts.map(({ runSequence }) => runSequence))
-    if (lost + duplicated === 0) {
+    if (lost.length + duplicated.length === 0) {
       faults.holes += expected.filter((text, place) => text !== actual[place]).length
     }
   }

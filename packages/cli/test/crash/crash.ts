@@ -32,7 +32,7 @@ export interface Result {
   readonly lost: number
   readonly duplicated: number
   readonly holes: number
-  /** What `verify` says, where it finds a fault. */
+  /** What is wrong, for a person: some of the facts, and what `verify` says. */
   readonly complaints: string
 }
 
@@ -133,7 +133,11 @@ export const crash = async ({ onRound, rounds, sabotage, ...options }: Options):
         const dies = result.rounds < rounds
         const { acks, ...attempted } = await attempt(ledger, pass, mode, sabotage, dies)
         // What was acked before must be in the ledger, which the first ack tells.
-        result.lost += Math.max(acked - (acks[0] ?? 0), 0)
+        const [first = 0] = acks
+        if (first < acked) {
+          result.lost += acked - first
+          result.complaints += `line ${acked} was acked, then only ${first}\n`
+        }
         acked = Math.max(acked, ...acks)
         through = attempted.through
         if (!through) {
@@ -145,10 +149,11 @@ export const crash = async ({ onRound, rounds, sabotage, ...options }: Options):
       result.lost += faults.lost
       result.duplicated += faults.duplicated
       result.holes += faults.holes
+      result.complaints += faults.examples.map((example) => `${mode}: ${example.slice(0, 300)}\n`).join("")
     }
     const verified = await start(["verify", "--ledger", ledger]).ended
     if (verified.status !== 0) {
-      result.complaints = `${verified.stdout}${verified.stderr}`
+      result.complaints += `${verified.stdout}${verified.stderr}`
     }
     return result
   } finally {

@@ -42,7 +42,7 @@ const result = await crash({
   }
 })
 if (result.complaints !== "") {
-  process.stdout.write(`verify:\n${result.complaints}`)
+  process.stdout.write(result.complaints)
 }
 process.stdout.write(
   `${result.rounds} rounds, ${result.lost} lost, ${result.duplicated} duplicated, ${result.holes} holes\n`

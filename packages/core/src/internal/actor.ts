@@ -9,7 +9,7 @@ import { Durability, type DurabilityMode } from "../Durability.ts"
 import { reporter } from "../EventSink.ts"
 import type { EventStagerShape } from "../EventStager.ts"
 import type { Expected, Writer } from "../EventStore.ts"
-import { ForeignRun, type StagingFailed } from "../LedgerError.ts"
+import { ForeignRun, type StagingFailed, ValidationError } from "../LedgerError.ts"
 import type { TerminationReason } from "../Lifecycle.ts"
 import type { Envelope } from "../LiveSink.ts"
 import * as Metrics from "../Metrics.ts"
@@ -26,6 +26,7 @@ import type { OpenInput } from "./input.ts"
 import { recovery } from "./interrupted.ts"
 import * as RunState from "./runState.ts"
 import * as Stages from "./stages.ts"
+import { isBlank } from "./text.ts"
 import { frame } from "./transition.ts"
 
 /** What the actors of a recorder share. */
@@ -83,6 +84,15 @@ export interface Actor extends RunShape {
   readonly recordForParent: (event: AgentEvent, occurredAt: number) => void
 }
 
+const checkFact = (draft: NormalizedEvent["draft"]): ReturnType<typeof validate> =>
+  StagedEvent.isStorable(draft.kind)
+    ? validate(draft)
+    : Result.fail(
+        new ValidationError({
+          message: `validation error: the kind ${JSON.stringify(draft.kind)} holds a NUL or a lone surrogate, which no store can keep`
+        })
+      )
+
 const terminationOf = (exit: Exit.Exit<unknown, unknown>): TerminationReason => {
   if (Exit.isSuccess(exit)) {
     return { _tag: "NaturalEnd" }
@@ -93,6 +103,9 @@ const terminationOf = (exit: Exit.Exit<unknown, unknown>): TerminationReason => 
   const error = Cause.squash(exit.cause)
   return { _tag: "Error", message: error instanceof Error ? error.message : String(error) }
 }
+
+/** How long a run that ends waits for its audience to take the finish. */
+const farewell = "5 seconds"
 
 export const make = (env: Environment, shared: Shared, options: RunOptions, known: Known): Actor => {
   const { correlationId, labels, origin = "native", runId, threadId } = options
@@ -128,6 +141,8 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   const replayed = saved?.input !== undefined && saved.input.writer === input?.writer?.writer ? saved.input.position : 0
   let isReplaying = replayed > 0
   let last: Place = { ordinal: known.ordinal, position: replayed }
+  let savedOrdinal = known.ordinal
+  let isInLedger = !known.isNew
   let hasBegun = false
   let isOwned = true
   let shed = 0
@@ -145,9 +160,11 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   const after = () => {
     const { assembly, calls, normalizer } = progress
     const { ordinal, position } = through()
+    // The text is made later, of what is so now.
+    const [hasOwner, open] = [isOwned, children.size === 0 ? [] : [...children.keys()]]
     const state = () =>
       RunState.encode({
-        ...(isOwned ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
+        ...(hasOwner ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
         ...RunState.ofNormalizer(normalizer, context),
         step: assembly.step,
         calls,
@@ -155,7 +172,7 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
         ...(input?.writer === undefined || position === undefined
           ? {}
           : { input: { writer: input.writer.writer, position } }),
-        children: [...children.keys()]
+        children: open
       })
     return { runId, ordinal, state, ...(labels === undefined ? {} : { labels }) }
   }
@@ -163,10 +180,21 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   const stage = (entries: ReadonlyArray<Stages.Entry>): void => {
     lane.hold(Stages.heldSize(progress))
     if (entries.length > 0) {
-      Result.getOrThrow(lane.stage(identify(entries, limits), { after: after() }))
+      const saved = after()
+      Result.getOrThrow(lane.stage(identify(entries, limits), { after: saved }))
+      savedOrdinal = saved.ordinal
+      isInLedger ||= entries.some(({ normalized }) => normalized.draft.scopes.some(({ _tag }) => _tag === "Run"))
     }
     if (Stages.heldRows(progress) !== undefined || progress.gaps.length > 0) {
       shared.wait(actor)
+    }
+  }
+
+  /** Says how far the input has come. The ordinals of events that left no fact are saved with the ack that covers them. */
+  const tell = (): void => {
+    if (input !== undefined && last.position !== undefined) {
+      const isUnsaved = isInLedger && input.writer !== undefined && through().ordinal > savedOrdinal
+      input.taken(actor, last.position, Stages.heldFrom(progress)?.position, isUnsaved ? after() : undefined)
     }
   }
 
@@ -188,7 +216,8 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   /** The run that an event is about, when it is not this one; undefined when nobody here knows it. */
   const childOf = (event: AgentEvent & { readonly runId: string; readonly threadId: string }): Actor | undefined => {
     const parent = event._tag === "RunStart" ? (event.parentRunId ?? event.identity?.parentRunId) : undefined
-    if (parent === runId && event.runId !== runId && !children.has(event.runId)) {
+    const isValid = [event.threadId, event.runId].every((id) => StagedEvent.isStorable(id) && !isBlank(id))
+    if (parent === runId && isValid && event.runId !== runId && !children.has(event.runId)) {
       const { input: _, labels: __, ...inherited } = options
       children.set(
         event.runId,
@@ -210,7 +239,7 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   ): Stages.Advanced => {
     if (child === undefined) {
       const problem = new ForeignRun({
-        message: `a ${event._tag} of run ${JSON.stringify(about.runId)} in thread ${JSON.stringify(about.threadId)} was emitted into run ${JSON.stringify(runId)} in thread ${JSON.stringify(threadId)}, which is not its parent; open that run and emit it there`,
+        message: `a ${event._tag} of run ${JSON.stringify(about.runId)} in thread ${JSON.stringify(about.threadId)} was emitted into run ${JSON.stringify(runId)} in thread ${JSON.stringify(threadId)}, which is not its parent, or has ids that cannot be kept; open that run and emit it there`,
         runId: about.runId
       })
       return Stages.leaveOut(progress, rules, "refused", event, last, occurredAt, problem)
@@ -247,19 +276,22 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
 
   const record = (envelope: Envelope, position: number | undefined): void => {
     last = { ordinal: envelope.ordinal, position }
+    const before = progress
     try {
       if (!isOff) {
         recordEvent(envelope)
       }
     } catch (defect) {
-      const { event, ordinal } = envelope
+      const { event } = envelope
       const message = defect instanceof Error ? defect.message : String(defect)
-      progress = { ...progress, gaps: Gap.add(progress.gaps, "refused", event._tag, ordinal, message) }
+      // What waited for this event is not lost with it.
+      progress = shared.exact
+        ? before
+        : { ...before, gaps: Gap.add(before.gaps, "refused", event._tag, envelope.ordinal, message) }
+      shared.wait(actor)
       leftOut(envelope, defect)
     }
-    if (position !== undefined) {
-      input?.taken(actor, position, Stages.heldFrom(progress)?.position)
-    }
+    tell()
   }
 
   const emitter = Emitter.make(env, record, known.ordinal)
@@ -270,7 +302,7 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
     const [assembly] = assemble(progress.assembly, event, last)
     progress = { ...progress, assembly }
     lane.hold(Stages.heldSize(progress))
-    input?.taken(actor, position, Stages.heldFrom(progress)?.position)
+    tell()
   }
 
   const endReplay = (): void => {
@@ -302,7 +334,8 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
     }
     const start = { _tag: "RunStart", threadId, runId } as const
     if (known.isNew) {
-      return emitter.step(start, position)
+      // The first event itself is not recorded with it.
+      return emitter.step(start, position === undefined ? undefined : position - 1)
     }
     if (!isOff) {
       progress = { ...progress, normalizer: { ...progress.normalizer, terminal: HashSet.empty() } }
@@ -385,9 +418,12 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
       if (!isOff && hasBegun) {
         lane.stage([], { after: after() })
       }
-      return (finishing ?? Effect.void).pipe(
-        Effect.andThen(Effect.all(ending, { discard: true })),
-        Effect.andThen(lane.close),
+      // One that cannot be saved keeps no other from being saved, and an audience that hangs keeps none.
+      return Effect.forEach([...ending, lane.close], Effect.exit, { concurrency: "unbounded" }).pipe(
+        Effect.flatMap((exits) => Exit.asVoidAll(exits)),
+        Effect.ensuring(
+          finishing === undefined ? Effect.void : Effect.timeoutOption(Effect.interruptible(finishing), farewell)
+        ),
         Effect.ensuring(closing)
       )
     })
@@ -406,7 +442,7 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
         Stages.ownFact(rules.frame, "domain_event", kind as Kind as "CaptureGap", payload as never)
       )
       return Effect.flatMap(encoded, (fact) =>
-        Effect.fromResult(Result.andThen(validate(fact.draft), StagedEvent.textOf)).pipe(
+        Effect.fromResult(Result.andThen(checkFact(fact.draft), StagedEvent.textOf)).pipe(
           Effect.andThen(
             Effect.suspend(() => {
               const { id, name } = Object(fact.draft.payload)
@@ -431,13 +467,11 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
       isClosed: emitter.isClosed()
     })),
     close: Effect.suspend(() => end(Exit.void)),
-    waitingSince: () => Coalesce.since(progress.coalescing) ?? (progress.gaps.length > 0 ? now() : undefined),
+    waitingSince: () => Coalesce.since(progress.coalescing) ?? (progress.gaps.length > 0 ? 0 : undefined),
     release: () => {
       if (progress.gaps.length === 0 || lane.room() === "all") {
         take(Stages.release(progress, rules, now()))
-        if (last.position !== undefined) {
-          input?.taken(actor, last.position, Stages.heldFrom(progress)?.position)
-        }
+        tell()
       }
     },
     end,

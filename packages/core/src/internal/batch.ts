@@ -54,6 +54,9 @@ export const batchOf = <Item extends AnyStaged>(items: ReadonlyArray<Item>): App
       expected.add(first)
     }
     // A run without a fact cannot have a state yet.
+    for (const after of beside.others ?? []) {
+      runs.set(after.runId, after)
+    }
     if (beside.after !== undefined && (first === undefined || expected.has(first))) {
       runs.set(beside.after.runId, beside.after)
     }

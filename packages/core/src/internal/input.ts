@@ -2,7 +2,7 @@
  * How far the input of a producer is in the ledger.
  */
 import { Effect, PubSub, Stream } from "effect"
-import type { EventStagerShape, Lane } from "../EventStager.ts"
+import type { After, EventStagerShape, Lane } from "../EventStager.ts"
 import type { Writer } from "../EventStore.ts"
 import type { Input } from "../Run.ts"
 
@@ -13,11 +13,11 @@ export interface OpenInput extends Input {
   /** The position that an event without one has. */
   readonly next: () => number
 
-  /** An event at this position has been taken; `from` is the first position that its run has not recorded in full. */
-  readonly taken: (run: object, position: number, from: number | undefined) => void
-
-  /** The run holds nothing back any more. */
-  readonly released: (run: object) => void
+  /**
+   * An event at this position has been taken; `from` is the first position that its run has not recorded in full, `after`
+   * what the run must remember of it, when no fact of its own says so.
+   */
+  readonly taken: (run: object, position: number, from: number | undefined, after: After | undefined) => void
 
   /** Acks nothing more: some of it is not in the ledger. */
   readonly fail: (cause: unknown) => void
@@ -30,6 +30,7 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
   const lane: Lane = stager.lane()
   yield* Effect.addFinalizer(() => Effect.ignoreCause(lane.close, { log: true }))
   const held = new Map<object, number>()
+  const unsaved = new Map<object, After>()
   let at = first
   let marked = first
   let acked = first
@@ -44,12 +45,13 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
     }
     marked = safe
     lane.stage([], {
-      ...(writer === undefined ? {} : { mark: { ...writer, highWater: safe } }),
+      ...(writer === undefined ? {} : { mark: { ...writer, highWater: safe }, others: [...unsaved.values()] }),
       onCommit: () => {
         acked = safe
         PubSub.publishUnsafe(acks, safe)
       }
     })
+    unsaved.clear()
   }
 
   const input: OpenInput = {
@@ -63,13 +65,10 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
       }),
     flush: Effect.map(lane.flush(), () => acked),
     next: () => at + 1,
-    taken: (run, position, from) => {
+    taken: (run, position, from, after) => {
       at = Math.max(at, position)
       from === undefined ? held.delete(run) : held.set(run, from)
-      mark()
-    },
-    released: (run) => {
-      held.delete(run)
+      after === undefined ? unsaved.delete(run) : unsaved.set(run, after)
       mark()
     },
     fail: lane.fail
