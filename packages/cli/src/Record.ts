@@ -1,8 +1,8 @@
 /**
  * `runledger record`: events from files or standard input into a ledger.
  */
-import { Durability, EventStager, RunContext } from "@runledger/core"
-import { Deferred, Effect, Fiber, FileSystem, Layer, Option, Result, Stdio, Stream } from "effect"
+import { Durability, type EventStore, type LedgerError, Metrics, Recorder, RunContext } from "@runledger/core"
+import { Effect, Fiber, FileSystem, Layer, Metric, Option, Result, Semaphore, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
@@ -37,6 +37,12 @@ const flags = {
   ack: Flag.Boolean("ack").pipe(
     Flag.withDescription('Print {"acked":N} when what is kept of the first N lines is committed'),
     Flag.withDefault(false)
+  ),
+  writer: Flags.text("writer").pipe(
+    Flag.withDescription(
+      'The name of the producer of the lines. Print {"acked":N} first, skip the N lines that it had recorded before, and go on with --ack'
+    ),
+    Flag.optional
   ),
   thread: Flags.text("thread").pipe(
     Flag.withDescription("With --run: the thread that every line belongs to"),
@@ -107,83 +113,103 @@ const linesOf = (input: Input): Stream.Stream<ReadonlyArray<Line>, Failure.Failu
     return Stream.concat(Stream.map(input.bytes, lines.push), Stream.sync(lines.end))
   })
 
-const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, take: Recording.Take, ack: boolean) {
-  const stager = yield* EventStager.EventStager
+/** Prints acks, each once and in their order. */
+const makePrint = (acked: number) => {
+  const one = Semaphore.makeUnsafe(1)
+  let printed = acked
+  return (acked: number): Effect.Effect<void> =>
+    one.withPermit(
+      Effect.suspend(() => {
+        if (acked <= printed) {
+          return Effect.void
+        }
+        printed = acked
+        return Effect.ignore(Output.lines([JSON.stringify({ acked })]))
+      })
+    )
+}
+
+/** What was not saved. Of what only followed it, there is nothing to say. */
+const stagingFailed = ({ cause, events, message }: LedgerError.StagingFailed): Failure.Failure =>
+  Failure.ledger(events === 0 && cause instanceof Error ? cause : { message })
+
+/** How often it is asked what became of the facts that waited for others, and were committed without a line of their own. */
+const watchMillis = 250
+
+interface RecordOptions extends Recording.Options {
+  readonly writer: string | undefined
+  readonly ack: boolean
+}
+
+const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, options: RecordOptions) {
+  const recorder = yield* Recorder.Recorder
+  const input = yield* Recording.whenFree(
+    recorder.input(options.writer === undefined ? {} : { writer: options.writer })
+  ).pipe(Effect.mapError(Failure.ledger))
+  const recording = yield* Recording.make(options, input)
+  const print = options.ack ? makePrint(input.acked) : () => Effect.void
+  if (options.writer !== undefined) {
+    yield* Effect.ignore(Output.lines([JSON.stringify({ acked: input.acked })]))
+  }
   let lines = 0
   let refused = 0
-  let acked = 0
   let committing: Fiber.Fiber<void, Failure.Failure> | undefined
-  const failed = yield* Deferred.make<never, Failure.Failure>()
 
-  const takeAll = (input: Input, batch: ReadonlyArray<Line>) =>
+  const takeAll = (source: Input, batch: ReadonlyArray<Line>) =>
     Effect.forEach(
       batch,
       (line) =>
-        Effect.flatMap(take(line), (problem) => {
+        Effect.gen(function* () {
           lines += 1
-          if (problem === undefined) {
-            return Effect.void
+          const placed = { ...line, position: lines }
+          if (lines <= input.acked) {
+            return recording.skip(placed)
           }
-          refused += 1
-          return Output.notice(`${input.name}line ${line.number}: ${Format.inline(problem)}`)
+          const problem = yield* Effect.mapError(recording.take(placed), Failure.ledger)
+          if (problem !== undefined) {
+            refused += 1
+            yield* Output.notice(`${source.name}line ${line.number}: ${Format.inline(problem)}`)
+          }
         }),
       { discard: true }
-    )
+    ).pipe(Effect.andThen(Effect.suspend(() => input.advance(lines))))
 
-  const commit = (upTo: number): Effect.Effect<void, Failure.Failure> =>
-    stager.flush.pipe(
-      Effect.mapError(Failure.ledger),
-      Effect.andThen(
-        Effect.suspend(() => {
-          if (!ack || upTo <= acked) {
-            return Effect.void
-          }
-          acked = upTo
-          return Effect.ignore(Output.lines([JSON.stringify({ acked })]))
-        })
-      )
-    )
+  const commit = Effect.flatMap(Effect.mapError(input.flush, stagingFailed), print)
+  const watch = Effect.forever(Effect.andThen(Effect.sleep(watchMillis), commit))
 
   yield* Effect.forEach(
     inputs,
-    (input) =>
-      Stream.runForEach(linesOf(input), (batch) =>
+    (source) =>
+      Stream.runForEach(linesOf(source), (batch) =>
         Effect.gen(function* () {
           // What was read is recorded, also when the command is interrupted meanwhile.
-          yield* Effect.uninterruptible(takeAll(input, batch))
+          yield* Effect.uninterruptible(takeAll(source, batch))
           if (committing !== undefined) {
             yield* Fiber.join(committing)
           }
-          committing = yield* Effect.forkChild(
-            Effect.tapError(commit(lines), (failure) => Deferred.fail(failed, failure))
-          )
+          committing = yield* Effect.forkChild(commit)
           yield* Output.progress(() => `${Format.count(lines)} lines`)
         })
       ),
     { discard: true }
   ).pipe(
     // A producer that waits for an ack sends nothing more, so a failure must not wait for its next line.
-    Effect.raceFirst(Deferred.await(failed)),
+    Effect.raceFirst(watch),
     Effect.onExit(() =>
-      Effect.tapError(commit(lines), (failure) => Effect.sync(() => Failure.keepLastCommit(failure)))
+      Effect.mapError(recording.end, stagingFailed).pipe(
+        Effect.andThen(commit),
+        Effect.tapError((failure) => Effect.sync(() => Failure.keepLastCommit(failure)))
+      )
     ),
     Effect.ensuring(Output.progressEnds)
   )
-  return { lines, refused }
+  return { lines, skipped: Math.min(lines, input.acked), refused }
 })
 
-/** Counts the facts on their way to the ledger. */
-const counting = (count: { facts: number }): Layer.Layer<EventStager.EventStager, never, EventStager.EventStager> =>
-  Layer.effect(
-    EventStager.EventStager,
-    Effect.map(EventStager.EventStager, (stager) => ({
-      ...stager,
-      stage: (unit) => {
-        const staged = stager.stage(unit)
-        count.facts += Result.isSuccess(staged) ? unit.length : 0
-        return staged
-      }
-    }))
+/** A store that does not answer ends the command, which says so. */
+const recorder = (exact: boolean): Layer.Layer<Recorder.Recorder, Failure.Failure, EventStore.EventStore> =>
+  Layer.catch(Recorder.layer({ exact, onStoreFailure: "failRun" }), (error) =>
+    Layer.effect(Recorder.Recorder, Effect.fail(Failure.ledger(error)))
   )
 
 export const command = Command.make("record", flags, (options) =>
@@ -195,16 +221,21 @@ export const command = Command.make("record", flags, (options) =>
       onSome: Effect.succeed
     })
     const inputs = yield* inputsOf(options.files)
-    const take = Recording.make({ format: options.format, origin, exact: options.exact, run })
-    const count = { facts: 0 }
-    const { lines, refused } = yield* record(inputs, take, options.ack).pipe(
+    const writer = Option.getOrUndefined(options.writer)
+    const { lines, refused, skipped } = yield* record(inputs, {
+      format: options.format,
+      origin,
+      run,
+      writer,
+      ack: options.ack || writer !== undefined
+    }).pipe(
+      Effect.scoped,
       Effect.provideService(Durability.Durability, durability),
-      Effect.provide(
-        counting(count).pipe(Layer.provide(EventStager.layer), Layer.provide(Ledger.forWriting(options.ledger)))
-      )
+      Effect.provide(recorder(options.exact).pipe(Layer.provide(Ledger.forWriting(options.ledger))))
     )
+    const { count: facts } = yield* Metric.value(Metrics.committed)
     yield* Output.notice(
-      `${Format.counted(lines, "line")} read, ${Format.counted(count.facts, "fact")} kept (${durability}) in ${Ledger.name(options.ledger)}`
+      `${Format.counted(lines, "line")} read, ${skipped > 0 ? `${Format.count(skipped)} of them recorded before, ` : ""}${Format.counted(facts, "fact")} kept (${durability}) in ${Ledger.name(options.ledger)}`
     )
     if (refused > 0) {
       return yield* new Failure.Failure({
