@@ -52,6 +52,9 @@ export interface Coalescing {
 /** Rows are let go when they have so many characters, 8 KiB of ASCII … */
 const sizeLimit = 8192
 
+/** … or when they are so many: nobody calls more tools at once, and each delta looks for its row … */
+const rowLimit = 64
+
 /** … or when so many milliseconds have passed since the first of them began. */
 export const ageLimit = 250
 
@@ -117,8 +120,8 @@ export const add = (
   }
 }
 
-/** Whether the rows have grown so large that they should be let go. */
-export const isFull = ({ limit, size }: Coalescing): boolean => size >= limit
+/** Whether the rows have grown so large, or so many, that they should be let go. */
+export const isFull = ({ limit, rows, size }: Coalescing): boolean => size >= limit || rows.length >= rowLimit
 
 const linksOf = (row: Row): ReadonlyArray<Link> => {
   const links: Array<Link> = []
