@@ -155,6 +155,37 @@ describe("the codecs of drafts, normalized events and facts", () => {
     { arbitrary: { runs: 50 } }
   )
 
+  it("give back facts whose payload is gone, and those that stand for several events", () => {
+    const fact: CanonicalEvent.CanonicalEvent = {
+      eventId: "00000000-0000-7000-8000-000000000001",
+      kind: "ToolCallDone",
+      fidelity: "committed_runtime_event",
+      visibility: "public",
+      runId: "r",
+      runSequence: 3,
+      position: 9,
+      ordinal: 4,
+      payload: { _tag: "ToolCallDone", id: "c", outcome: "failed", truncated: { bytes: 9, sha256: "0f" } },
+      origin: "native",
+      schemaVersion: 1,
+      occurredAt: 5,
+      recordedAt: 6
+    }
+    for (const one of [
+      fact,
+      { ...fact, payload: { id: "c", withheld: "not_json" } },
+      { ...fact, payload: null, erased: true as const },
+      { ...fact, kind: "TextDeltaObserved", lastOrdinal: 9, payload: { _tag: "TextDelta", delta: "x" } },
+      {
+        ...fact,
+        kind: "MessageCommitted",
+        payload: { role: "assistant", parts: [{ _tag: "Text", text: "x" }], messageId: "m", fromOrdinal: 2 }
+      }
+    ]) {
+      assert.deepStrictEqual(Result.getOrThrow(Awaken.decodeFact(overJson(Awaken.encodeFact(one)))), one)
+    }
+  })
+
   const draft: CanonicalEvent.CanonicalEventDraft = {
     scopes: [{ _tag: "Run", runId: "r" }],
     kind: "MyKind",

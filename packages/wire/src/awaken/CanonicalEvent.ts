@@ -67,7 +67,9 @@ const Fact = Schema.Struct({
   fidelity: CanonicalEvent.Fidelity,
   position: Schema.Number,
   ordinal: Schema.optionalKey(Schema.Number),
-  occurredAt: Schema.Number
+  lastOrdinal: Schema.optionalKey(Schema.Number),
+  occurredAt: Schema.Number,
+  erased: Schema.optionalKey(Schema.Literal(true))
 })
 
 interface Coder<T> {
@@ -75,13 +77,17 @@ interface Coder<T> {
   readonly encode: (native: T) => Record<string, unknown>
 }
 
+/** Whether a payload is that of its kind: it was not erased, and is more than a remnant. */
+const isOfKind = (kind: string, payload: unknown, erased: unknown): boolean =>
+  CanonicalEvent.isKnownKind(kind) && erased !== true && !CanonicalEvent.isRemnant(payload)
+
 /** A coder whose payload follows the kind; one is made for each known kind, and one for all others. */
 const byKind = <T extends { readonly kind: string }>(
   make: (payload: Schema.Constraint) => Schema.Codec<T, unknown>
 ) => {
   const coders = new Map<string, Coder<T>>()
-  return (kind: string): Coder<T> => {
-    const key = CanonicalEvent.isKnownKind(kind) ? kind : ""
+  return (kind: string, payload: unknown, erased?: unknown): Coder<T> => {
+    const key = isOfKind(kind, payload, erased) ? kind : ""
     let coder = coders.get(key)
     if (coder === undefined) {
       const codec = make(payloadOf(key))
@@ -99,9 +105,10 @@ const draftCoder = byKind<CanonicalEvent.CanonicalEventDraft>((payload) => snake
 
 const factCoder = byKind<typeof Fact.Type>((payload) => snakeCased(Fact, { payload }))
 
-const kindOf = (value: unknown): string => {
-  const kind: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "event_kind") : undefined
-  return typeof kind === "string" ? kind : ""
+/** What decides how a value is read. */
+const keysOf = (value: unknown): readonly [kind: string, payload: unknown, erased: unknown] => {
+  const { erased, event_kind: kind, payload }: { readonly [key: string]: unknown } = Object(value)
+  return [typeof kind === "string" ? kind : "", payload, erased]
 }
 
 /**
@@ -112,7 +119,7 @@ const kindOf = (value: unknown): string => {
  * @since 0.1.0
  */
 export const decodeDraft = (value: unknown): Result.Result<CanonicalEvent.CanonicalEventDraft, DecodeError> =>
-  draftCoder(kindOf(value)).decode(value)
+  draftCoder(...keysOf(value)).decode(value)
 
 /**
  * Writes a draft as a JSON value.
@@ -121,7 +128,7 @@ export const decodeDraft = (value: unknown): Result.Result<CanonicalEvent.Canoni
  * @since 0.1.0
  */
 export const encodeDraft = (draft: CanonicalEvent.CanonicalEventDraft): Record<string, unknown> =>
-  draftCoder(draft.kind).encode(draft)
+  draftCoder(draft.kind, draft.payload).encode(draft)
 
 const member = (key: string, value: unknown): string =>
   `${JSON.stringify(key)}:${key === "payload" ? Json.canonical(value) : JSON.stringify(value)}`
@@ -191,14 +198,14 @@ export const encodeNormalized = ({ draft, fidelity }: CanonicalEvent.NormalizedE
 
 /**
  * Reads a fact from a JSON value: the seed's HTTP form, in which the cursors are a list, with our `fidelity`,
- * `position`, `ordinal` and `occurred_at` beside its members. Only cursors of this ledger's kind can be read.
+ * `position`, `ordinal`, `last_ordinal`, `occurred_at` and `erased` beside its members. Only cursors of this ledger's kind can be read.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const decodeFact = (value: unknown): Result.Result<CanonicalEvent.CanonicalEvent, DecodeError> =>
   Result.gen(function* () {
-    const { createdAt, cursorsByScope, scopes: _, ...fact } = yield* factCoder(kindOf(value)).decode(value)
+    const { createdAt, cursorsByScope, scopes: _, ...fact } = yield* factCoder(...keysOf(value)).decode(value)
     const sequences: { threadSequence?: number; runSequence?: number } = {}
     for (const { cursor, scope } of cursorsByScope) {
       const sequence = yield* Result.mapError(
@@ -226,7 +233,7 @@ export const encodeFact = (fact: CanonicalEvent.CanonicalEvent): Record<string, 
       ? []
       : [{ scope: { _tag: "Run" as const, runId: fact.runId }, sequence: runSequence ?? 0 }])
   ]
-  return factCoder(fact.kind).encode({
+  return factCoder(fact.kind, fact.payload, fact.erased).encode({
     ...rest,
     scopes: placed.map(({ scope }) => scope),
     cursorsByScope: placed.map(({ scope, sequence }) => ({ scope, cursor: Cursor.make(scope, sequence) })),

@@ -5,12 +5,11 @@ import {
   CanonicalEvent,
   Durability,
   EventSink,
-  EventStager,
   Json,
   LiveSink,
+  MemoryStager,
   Normalizer,
-  type RunContext,
-  type StagedEvent
+  type RunContext
 } from "@runledger/core"
 import { Awaken } from "@runledger/wire"
 import { Effect, Layer, Result } from "effect"
@@ -111,19 +110,16 @@ const compareDrafts = (
 /** A sink whose live events and staged units can be looked at. */
 const makeSink = (context: RunContext.RunContext, vector: Vector) => {
   const live: Array<unknown> = []
-  const staged: Array<StagedEvent.StagedUnit> = []
+  const stager = MemoryStager.make()
   const sink = EventSink.make.pipe(
     Effect.provideService(LiveSink.LiveSink, { deliver: ({ event }) => void live.push(event) }),
-    Effect.provideService(EventStager.EventStager, {
-      stage: (unit) => Result.succeed(void staged.push(unit)),
-      flush: Effect.void
-    }),
+    Effect.provide(stager.layer),
     Effect.provideService(EventSink.OnNotRecorded, () => Effect.void),
     Effect.provideService(Durability.Durability, vector.mode),
     Effect.provide(Layer.effect(Normalizer.Normalizer, Normalizer.make(context, { resumed: vector.resumed }))),
     Effect.runSync
   )
-  return { sink, live, staged }
+  return { sink, live, units: stager.units }
 }
 
 /** The first thing in which this implementation does not do as the vector says, if there is one. */
@@ -139,7 +135,7 @@ export const replay = (vector: Vector): Problem => {
     )
   }
   const normalizer = Effect.runSync(Normalizer.make(context.success, { resumed: vector.resumed }))
-  const { live, sink, staged } = makeSink(context.success, vector)
+  const { live, sink, units } = makeSink(context.success, vector)
   const inputs = vector.events_text ?? vector.events ?? []
   for (const [index, input] of inputs.entries()) {
     const expected = vector.expect.events?.[index] ?? {}
@@ -156,7 +152,7 @@ export const replay = (vector: Vector): Problem => {
       continue
     }
     live.length = 0
-    staged.length = 0
+    const before = units.length
     Effect.runSync(sink.emit(decoded.success))
     const drafts = normalizer.normalizeMany(decoded.success)
     const kept =
@@ -171,7 +167,10 @@ export const replay = (vector: Vector): Problem => {
       differ(
         "staged",
         kept.map((draft) => [draft?.kind, JSON.stringify(draft?.payload)]),
-        staged.flat().map(({ kind, payload }) => [kind, payload])
+        units
+          .slice(before)
+          .flat()
+          .map(({ kind, payload }) => [kind, payload])
       )
     if (problem !== undefined) {
       return `event ${index}, ${problem}`
