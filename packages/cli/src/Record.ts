@@ -124,7 +124,7 @@ const makePrint = (acked: number) => {
           return Effect.void
         }
         printed = acked
-        return Effect.ignore(Output.lines([JSON.stringify({ acked })]))
+        return Effect.uninterruptible(Effect.ignore(Output.lines([JSON.stringify({ acked })])))
       })
     )
 }
@@ -206,10 +206,11 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, option
   return { lines, skipped: Math.min(lines, input.acked), refused }
 })
 
-/** A store that does not answer ends the command, which says so. */
+/** A store that does not answer ends the command, which says so. Exactly, also what is very large is kept as it is. */
 const recorder = (exact: boolean): Layer.Layer<Recorder.Recorder, Failure.Failure, EventStore.EventStore> =>
-  Layer.catch(Recorder.layer({ exact, onStoreFailure: "failRun" }), (error) =>
-    Layer.effect(Recorder.Recorder, Effect.fail(Failure.ledger(error)))
+  Layer.catch(
+    Recorder.layer({ exact, onStoreFailure: "failRun", ...(exact ? { maxEventBytes: Number.POSITIVE_INFINITY } : {}) }),
+    (error) => Layer.effect(Recorder.Recorder, Effect.fail(Failure.ledger(error)))
   )
 
 export const command = Command.make("record", flags, (options) =>

@@ -42,7 +42,7 @@ const copied = (facts: string, has: string, more: string): RegExp =>
   new RegExp(`^${facts} facts? copied to .*, which has ${has} now, with ${more}\n$`)
 
 describe.concurrent("a copy", () => {
-  it("has everything, also by way of Postgres", async () => {
+  it("has everything, also by way of Postgres", { timeout: 180_000 }, async () => {
     const [file, server, back] = [join(folder(), "file.db"), await newDatabase(), join(folder(), "back.db")]
     for (const [from, to] of [
       [eventful, file],
@@ -78,7 +78,7 @@ describe.concurrent("a copy", () => {
     await record(cwd, "")
     const { stderr, stdout } = await copy(join(cwd, "runledger.db"), join(cwd, "to.db"))
     assert.strictEqual(stderr, "")
-    assert.match(stdout, copied("0", "0", "0 threads, 0 runs and 0 writers"))
+    assert.match(stdout, copied("0", "0", "0 threads, 0 runs and 1 writer"))
     await assertWhole(join(cwd, "to.db"), 0)
   })
 
@@ -86,24 +86,25 @@ describe.concurrent("a copy", () => {
     const cwd = folder()
     const [from, to] = [join(cwd, "runledger.db"), join(cwd, "to.db")]
     await record(cwd, jsonLines(runStart()))
-    assert.match((await copy(from, to)).stdout, copied("1", "1", "1 thread, 1 run and 0 writers"))
-    assert.match((await copy(from, to)).stdout, copied("0", "1", "1 thread, 1 run and 0 writers"))
-    await record(cwd, jsonLines(runStart("run-2"), runFinish("run-2")))
-    assert.match((await copy(from, to)).stdout, copied("2", "3", "1 thread, 2 runs and 0 writers"))
+    assert.match((await copy(from, to)).stdout, copied("2", "2", "1 thread, 1 run and 1 writer"))
+    assert.match((await copy(from, to)).stdout, copied("0", "2", "1 thread, 1 run and 1 writer"))
+    await record(cwd, jsonLines(runStart("run-2"), runFinish("run-2")), "--writer", "laptop")
+    assert.match((await copy(from, to)).stdout, copied("2", "4", "1 thread, 2 runs and 2 writers"))
     await assertCopied(from, to)
   })
 
   it("goes on where the source was pruned since", async () => {
+    const suspended = { ...runFinish("b"), termination: { _tag: "Suspended" } }
     const cwd = folder()
     const [from, to] = [join(cwd, "runledger.db"), join(cwd, "to.db")]
-    await record(cwd, jsonLines(runStart("a"), runFinish("a"), runStart("b")))
+    await record(cwd, jsonLines(runStart("a"), runFinish("a"), runStart("b"), suspended))
     await copy(from, to)
     await record(cwd, jsonLines(runStart("c"), runFinish("c")))
     await outputOf("prune", "--before", new Date().toISOString(), "--ledger", from)
-    await record(cwd, jsonLines(runStart("d")))
-    assert.match((await copy(from, to)).stdout, copied("1", "4", "1 thread, 4 runs and 0 writers"))
+    await record(cwd, jsonLines(runStart("d"), runFinish("d")))
+    assert.match((await copy(from, to)).stdout, copied("2", "6", "1 thread, 4 runs and 1 writer"))
     assert.deepStrictEqual((await contentsOf(to)).facts.slice(2), (await contentsOf(from)).facts)
-    await assertWhole(to, 4)
+    await assertWhole(to, 6)
   })
 
   it("goes on where a run of it was pruned in part since", async () => {

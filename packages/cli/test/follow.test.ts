@@ -9,14 +9,15 @@ import {
   demo,
   folder,
   jsonLines,
+  note,
+  notes,
   record,
   run,
   runFinish,
   runledger,
   runStart,
   starting,
-  text,
-  texts
+  text
 } from "./process.ts"
 
 /** The lines that a follower has printed in full. */
@@ -51,9 +52,9 @@ describe.concurrent("a follower", () => {
     const recording = recorder(cwd, ledger)
     recording.write(jsonLines(runStart(), text("live")))
     await following.until('"delta":"live"')
-    recording.write(texts(3000) + jsonLines(runFinish()))
+    recording.write(notes(3000) + jsonLines(runFinish()))
     await following.until(
-      '"kind":"RunFinished","fidelity":"domain_event","visibility":"public","threadId":"thread-1","threadSequence":3005'
+      '"kind":"RunFinished","fidelity":"domain_event","visibility":"public","threadId":"thread-1","threadSequence":3006'
     )
     recording.end()
     await recording.ended
@@ -61,7 +62,7 @@ describe.concurrent("a follower", () => {
     const { signal, status, stderr, stdout } = await following.ended
     assert.deepStrictEqual({ signal, status, stderr }, { signal: null, status: 143, stderr: "" })
     const exported = linesOf((await runledger(cwd, "export", "--all", "--ledger", ledger)).stdout)
-    assert.lengthOf(exported, 3005)
+    assert.lengthOf(exported, 3006)
     assert.deepStrictEqual(factsOf(stdout), exported)
     assert.deepStrictEqual(JSON.parse(linesOf(stdout)[2] ?? ""), {
       cursor: JSON.parse(linesOf(stdout)[1] ?? "").cursor,
@@ -76,13 +77,13 @@ describe.concurrent("a follower", () => {
     const first = starting(cwd, "follow", "--run", "run-1", "--from-start", "--ledger", "./runledger.db")
     // There is nothing to follow yet.
     assertFailed(await first.ended, 3, /^runledger: there is no ledger at /)
-    recording.write(jsonLines(runStart()) + texts(1500))
+    recording.write(jsonLines(runStart()) + notes(1500))
     await recording.until('{"acked":1501}')
     const second = starting(cwd, "follow", "--run", "run-1", "--from-start")
     await second.until("\n")
     second.kill("SIGKILL")
     const before = (await second.ended).stdout
-    recording.write(jsonLines(text("meanwhile")))
+    recording.write(jsonLines(note("meanwhile")))
     await recording.until('{"acked":1502}')
     const third = starting(cwd, "follow", "--run", "run-1", "--after", lastCursor(before))
     await third.until(caughtUp)
@@ -119,7 +120,7 @@ describe.concurrent("a follower", () => {
 
   it("ends quietly when its reader has gone", async () => {
     const cwd = folder()
-    await runledger(cwd, "record", demo, "--durability", "full_fidelity")
+    await runledger(cwd, "record", demo, "--durability", "full_fidelity", "--exact")
     const script = '"$0" "$1" follow --all --from-start | head -1; echo "${PIPESTATUS[0]}"'
     const ended = await run("bash", ["-c", script, process.execPath, bin], { cwd })
     assert.strictEqual(ended.stderr, "")

@@ -7,14 +7,17 @@ import {
   assertWhole,
   facts,
   folder,
+  inferred,
+  isOfInput,
   jsonLines,
+  note,
   record,
   runFinish,
   runStart,
   said,
   starting,
   text,
-  texts
+  wordsOf
 } from "./process.ts"
 
 type Bytes = string | Uint8Array
@@ -56,7 +59,7 @@ const bad: ReadonlyArray<readonly [what: string, line: Bytes, problem: RegExp]> 
 describe.concurrent("bad lines", () => {
   it("are named, each with what is wrong, and all between them is recorded", async () => {
     const cwd = folder()
-    const input = bad.flatMap(([what, line]) => [line, "\n", jsonLines(text(`after ${what}`))])
+    const input = bad.flatMap(([what, line]) => [line, "\n", jsonLines(note(`after ${what}`))])
     const ended = await record(cwd, bytes(jsonLines(runStart()), ...input, jsonLines(runFinish())))
     assertFailed(ended, 2, /\nrunledger: refused 18 of 38 lines; the others are recorded\n$/)
     const problems = ended.stderr.split("\n")
@@ -122,10 +125,10 @@ describe.concurrent("bad lines", () => {
     ]
     const cwd = folder()
     const input = starts.flatMap((line, index) => [
-      jsonLines(runStart(`run-${index}`), text(`of run-${index}`)),
+      jsonLines(runStart(`run-${index}`), note(`of run-${index}`)),
       line,
       "\n",
-      jsonLines(text("lost"))
+      jsonLines(note("lost"))
     ])
     const ended = await record(cwd, bytes(...input))
     const problems = ended.stderr.split("\n")
@@ -135,8 +138,8 @@ describe.concurrent("bad lines", () => {
     }
     assertFailed(ended, 2, /\nrunledger: refused 16 of 32 lines; the others are recorded\n$/)
     assert.deepStrictEqual(
-      (await facts(cwd)).map(({ kind, runId }) => `${kind} of ${runId}`),
-      [...starts.keys()].flatMap((index) => [`RunStarted of run-${index}`, `TextDeltaObserved of run-${index}`])
+      (await facts(cwd)).filter(isOfInput).map(({ kind, runId }) => `${kind} of ${runId}`),
+      [...starts.keys()].flatMap((index) => [`RunStarted of run-${index}`, `ActivityDeltaObserved of run-${index}`])
     )
     await assertWhole(cwd)
   })
@@ -153,13 +156,18 @@ describe.concurrent("an odd input that says what it means is recorded", () => {
       "blank lines, odd texts, ids and keys",
       `\n \t\r\n${jsonLines(
         runStart("\u001b[31m\n", "\u202e"),
-        text("a\0b"),
-        text("\ud83d"),
-        text("\ude00"),
-        { ...text("x"), extra: 1 },
+        note("a\0b"),
+        note("\ud83d"),
+        note("\ude00"),
+        { ...note("x"), extra: 1 },
         runStart("r".repeat(100_000))
       )}\n`,
       ["RunStarted", "a\0b", "\ud83d", "\ude00", "x", "RunStarted"]
+    ],
+    [
+      "odd texts that become one",
+      jsonLines(runStart(), text("a\0b"), text("\ud83d"), text("\ude00"), { ...text("x"), extra: 1 }, text("\ud83d")),
+      ["RunStarted", "a\0b\ud83d\ude00x\ud83d"]
     ]
   ])("%s", async (_, input, expected) => {
     const cwd = folder()
@@ -169,14 +177,34 @@ describe.concurrent("an odd input that says what it means is recorded", () => {
     await assertWhole(cwd)
   })
 
-  it("a line of 50 MB", async () => {
+  const long = "0123456789".repeat(5_000_000)
+  const longLine = jsonLines(runStart(), text(long), inferred, note("after"), runFinish())
+
+  it("a line of 50 MB, exactly", async () => {
     const cwd = folder()
-    const long = "0123456789".repeat(5_000_000)
-    const { status, stderr } = await record(cwd, jsonLines(runStart(), text(long)) + texts(1))
+    const { status, stderr } = await record(cwd, longLine, "--exact")
     assert.strictEqual(status, 0, stderr)
-    const [start, kept, after] = await said(cwd)
-    assert.deepStrictEqual([start, after], ["RunStarted", "token 0 "])
+    const [start, kept, ...after] = await said(cwd)
+    assert.deepStrictEqual([start, ...after], ["RunStarted", "InferenceComplete", "after", "RunFinished"])
     assert.isTrue(kept === long)
+    await assertWhole(cwd)
+  })
+
+  it("a line of 50 MB, which is too long for a fact", async () => {
+    const cwd = folder()
+    const { status, stderr } = await record(cwd, longLine)
+    assert.strictEqual(status, 0, stderr)
+    assert.deepStrictEqual((await facts(cwd)).map(wordsOf), [
+      "RunStarted",
+      "CaptureGap",
+      "MessageCommitted",
+      "InferenceComplete",
+      "after",
+      "RunFinished"
+    ])
+    const [, gap, message] = await facts(cwd)
+    assert.deepInclude(gap?.payload, { reason: "too_large", events: 1 })
+    assert.hasAllKeys(message?.payload, ["role", "truncated"])
     await assertWhole(cwd)
   })
 })

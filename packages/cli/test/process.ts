@@ -6,7 +6,7 @@ import { CanonicalEvent, Cursor, EventStore } from "@runledger/core"
 import * as SqliteLedger from "@runledger/sql/sqlite"
 import { Effect } from "effect"
 import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -102,9 +102,11 @@ export const starting = (cwd: string, ...args: ReadonlyArray<string>) =>
 export const runledger = (cwd: string, ...args: ReadonlyArray<string>): Promise<Ended> =>
   run(process.execPath, [bin, ...args], { cwd })
 
-/** Records an input into the ledger of a folder, everything of it. */
-export const record = (cwd: string, input: string | Uint8Array, ...args: ReadonlyArray<string>): Promise<Ended> =>
-  run(process.execPath, [bin, "record", "--durability", "full_fidelity", ...args], { cwd, input })
+/** Records an input into the ledger of a folder, everything of it unless said otherwise. */
+export const record = (cwd: string, input: string | Uint8Array, ...args: ReadonlyArray<string>): Promise<Ended> => {
+  const durability = args.includes("--durability") ? [] : ["--durability", "full_fidelity"]
+  return run(process.execPath, [bin, "record", ...durability, ...args], { cwd, input })
+}
 
 /** Lines of JSON, each with its end. */
 export const jsonLines = (...values: ReadonlyArray<unknown>): string =>
@@ -120,9 +122,23 @@ export const runFinish = (runId = "run-1", threadId = "thread-1") => ({
 })
 export const text = (delta: string) => ({ _tag: "TextDelta", delta })
 
+export const inferred = { _tag: "InferenceComplete", model: "m", durationMs: 1 }
+
 /** So many numbered texts. */
 export const texts = (count: number): string =>
   jsonLines(...Array.from({ length: count }, (_, index) => text(`token ${index} `)))
+
+/** An event that is a fact of its own, also among others like it, and that no later one is waited for with. */
+export const note = (words: string) => ({
+  _tag: "ActivityDelta",
+  messageId: "message-1",
+  activityType: "note",
+  patch: [words]
+})
+
+/** So many numbered notes. */
+export const notes = (count: number): string =>
+  jsonLines(...Array.from({ length: count }, (_, index) => note(`note ${index}`)))
 
 /** All facts of the ledger of a folder, in the order of commits. */
 export const facts = (cwd: string): Promise<ReadonlyArray<CanonicalEvent.CanonicalEvent>> =>
@@ -140,9 +156,39 @@ export const facts = (cwd: string): Promise<ReadonlyArray<CanonicalEvent.Canonic
     Effect.runPromise
   )
 
-/** What the facts of a folder's ledger say, one by one. */
+/** What a fact says in a few words. */
+export const wordsOf = (fact: CanonicalEvent.CanonicalEvent): string => {
+  if (CanonicalEvent.isKind("TextDeltaObserved")(fact)) {
+    return fact.payload.delta
+  }
+  return CanonicalEvent.isKind("ActivityDeltaObserved")(fact) ? String(fact.payload.patch[0]) : fact.kind
+}
+
+/** Whether a fact was made of an event of the input, and not by the recorder. */
+export const isOfInput = ({ kind, origin }: CanonicalEvent.CanonicalEvent): boolean =>
+  origin !== "recovery" && kind !== "MessageCommitted"
+
+/** What the facts of a folder's ledger say that are made of events of the input, one by one. */
 export const said = async (cwd: string): Promise<ReadonlyArray<string>> =>
-  (await facts(cwd)).map((fact) => (CanonicalEvent.isKind("TextDeltaObserved")(fact) ? fact.payload.delta : fact.kind))
+  (await facts(cwd)).filter(isOfInput).map(wordsOf)
+
+/** The texts of the messages in a folder's ledger; an ellipsis ends what is said in part. */
+export const messages = async (cwd: string): Promise<ReadonlyArray<string>> =>
+  (await facts(cwd)).filter(CanonicalEvent.isKind("MessageCommitted")).map(({ payload: { partial, parts } }) => {
+    const said = parts.map((part) => (part._tag === "Text" ? part.text : part._tag)).join()
+    return partial ? `${said}…` : said
+  })
+
+/** Takes everything in a folder away. */
+export const empty = (cwd: string): void => {
+  for (const name of readdirSync(cwd)) {
+    rmSync(join(cwd, name), { recursive: true })
+  }
+}
+
+/** The numbers of the acks of an output. */
+export const acksOf = (stdout: string): ReadonlyArray<number> =>
+  Array.from(stdout.matchAll(/^\{"acked":(\d+)\}\n/gm), ([, acked]) => Number(acked))
 
 /** The number of the last `{"acked":N}` of an output; 0 without any. */
 export const lastAck = (stdout: string): number =>

@@ -13,13 +13,14 @@ import {
   bin,
   folder,
   jsonLines,
+  note,
+  notes,
   record,
   run,
   runFinish,
   runledger,
   runStart,
-  text,
-  texts
+  text
 } from "./process.ts"
 
 const now = () => new Date().toISOString()
@@ -37,7 +38,7 @@ describe.concurrent("erase", () => {
     await record(
       cwd,
       jsonLines(runStart("a", "private"), text(secret)) +
-        texts(2000) +
+        notes(2000) +
         jsonLines(runFinish("a", "private"), runStart("b", "public"), text("kept"), runFinish("b", "public"))
     )
     assert.isTrue(readFileSync(path).includes(secret))
@@ -48,7 +49,7 @@ describe.concurrent("erase", () => {
     const { size } = statSync(path)
     assert.match(
       await said(cwd, "erase", "--thread", "private"),
-      /^2,003 facts of thread private erased in \.\/runledger\.db; [\d.]+ kB before, [\d.]+ kB now\n$/
+      /^2,004 facts of thread private erased in \.\/runledger\.db; [\d.]+ kB before, [\d.]+ kB now\n$/
     )
     for (const file of [path, `${path}-wal`]) {
       assert.isTrue(existsSync(file), file)
@@ -64,7 +65,7 @@ describe.concurrent("erase", () => {
     )
     await assertWhole(cwd)
     assert.match(await said(cwd, "show", "--thread", "private"), /^[\d:.]{12} {2}erased {5}RunStarted\n/)
-    assert.match(await said(cwd, "runs"), /\na +private +done +2,003 /)
+    assert.match(await said(cwd, "runs"), /\na +private +done +2,004 /)
     assert.match(await said(cwd, "erase", "--thread", "private"), /^0 facts of thread private erased/)
   })
 
@@ -96,14 +97,23 @@ describe.concurrent("prune", () => {
     const path = join(cwd, "runledger.db")
     await record(
       cwd,
-      jsonLines(runStart("live"), text("kept"), runStart("old")) + texts(2000) + jsonLines(runFinish("old"))
+      jsonLines(
+        runStart("waiting"),
+        note("kept"),
+        { ...runFinish("waiting"), termination: { _tag: "Suspended" } },
+        runStart("interrupted"),
+        note("gone"),
+        runStart("old")
+      ) +
+        notes(2000) +
+        jsonLines(runFinish("old"))
     )
     const before = now()
     await record(cwd, jsonLines(runStart("new"), runFinish("new")))
     const { size } = statSync(path)
     assert.match(
       await said(cwd, "prune", "--before", before),
-      /^2,002 facts pruned from \.\/runledger\.db; [\d.]+ kB before, [\d.]+ kB now\n$/
+      /^2,005 facts pruned from \.\/runledger\.db; [\d.]+ kB before, [\d.]+ kB now\n$/
     )
     assert.isBelow(statSync(path).size, size)
     assert.deepStrictEqual(
@@ -111,11 +121,13 @@ describe.concurrent("prune", () => {
       [
         [1, 1],
         [2, 2],
-        [2005, 2005],
-        [2006, 2006]
+        [3, 3],
+        [2009, 2009],
+        [2010, 2010]
       ]
     )
     await assertWhole(cwd)
+    assert.match(await said(cwd, "runs"), /\ninterrupted +thread-1 +done: interrupted +0 +pruned\n/)
     assert.match(await said(cwd, "runs"), /\nold +thread-1 +done: natural +0 +pruned\n/)
   })
 

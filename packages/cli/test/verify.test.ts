@@ -10,23 +10,27 @@ import {
   assertFailed,
   assertWhole,
   folder,
+  inferred,
   jsonLines,
+  note,
   record,
   runFinish,
   runledger,
   runStart,
+  text,
   texts
 } from "./process.ts"
 
 const whole = folder()
 
 beforeAll(async () => {
-  // More than two pages of one run, and then another thread.
+  // More than two pages of one run, a fact a line, and then another thread.
   const { status } = await record(
     whole,
     jsonLines(runStart()) +
       texts(2500) +
-      jsonLines(runFinish(), runStart("run-2", "thread-2"), runFinish("run-2", "thread-2"))
+      jsonLines(runFinish(), runStart("run-2", "thread-2"), runFinish("run-2", "thread-2")),
+    "--exact"
   )
   assert.strictEqual(status, 0)
 })
@@ -77,6 +81,21 @@ describe.concurrent("verify", () => {
     const cwd = folder()
     await makeEventful(join(cwd, "runledger.db"))
     await assertWhole(cwd)
+  })
+
+  it("finds no fault in runs that were interrupted and went on, and the end of one when it is missing", async () => {
+    const cwd = folder()
+    const run = ["--thread", "thread-1", "--run", "run-1"]
+    await record(cwd, jsonLines(text("so f")), ...run)
+    await record(cwd, jsonLines(text("ar"), runStart("other"), note("1")), ...run)
+    await record(cwd, jsonLines(runStart(), text("?"), inferred), ...run)
+    await assertWhole(cwd)
+    const path = join(cwd, "runledger.db")
+    using database = new DatabaseSync(path)
+    database.exec("DELETE FROM events WHERE position = (SELECT max(position) FROM events)")
+    const ended = await runledger(cwd, "verify")
+    assertFailed(ended, 1, /, 1 fault\n$/)
+    assert.strictEqual(ended.stdout, "run run-1: it is listed as done, and running by its facts\n")
   })
 
   it.each<readonly [string, string, ReadonlyArray<string | RegExp>]>([

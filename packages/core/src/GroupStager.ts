@@ -16,7 +16,8 @@ import {
   Metric,
   Option,
   Result,
-  Schedule
+  Schedule,
+  type Scheduler
 } from "effect"
 import { type Beside, EventStager, type Lane, type LaneOptions } from "./EventStager.ts"
 import { EventStore } from "./EventStore.ts"
@@ -131,6 +132,36 @@ const marks = (items: ReadonlyArray<Item>): number => items.filter(({ beside }) 
 export const layer = (options: Options = {}): Layer.Layer<EventStager, never, EventStore> =>
   Layer.effect(EventStager, make(options))
 
+/**
+ * A latch that lets others go on after the step that opens it, and not within it: nothing may come between an event and its
+ * facts.
+ */
+const makeGate = (dispatcher: Scheduler.SchedulerDispatcher, isOpen: boolean) => {
+  const latch = Latch.makeUnsafe(isOpen)
+  let shouldOpen = isOpen
+  let isScheduled = false
+  const open = (): void => {
+    isScheduled = false
+    if (shouldOpen) {
+      latch.openUnsafe()
+    }
+  }
+  return {
+    await: latch.await,
+    open: (): void => {
+      if (!shouldOpen && !isScheduled) {
+        isScheduled = true
+        dispatcher.scheduleTask(open, 0)
+      }
+      shouldOpen = true
+    },
+    close: (): void => {
+      shouldOpen = false
+      latch.closeUnsafe()
+    }
+  }
+}
+
 const make = Effect.fnUntraced(function* (options: Options) {
   const { closeTimeout = "30 seconds", onStoreFailure = "detach", whenFull = "backpressure" } = options
   const { bytes: maxBytes = 32 * 2 ** 20, events: maxEvents = 16_384 } = options.capacity ?? {}
@@ -147,9 +178,10 @@ const make = Effect.fnUntraced(function* (options: Options) {
   let isClosed = false
   /** What is being committed. */
   let sent: ReadonlyArray<Item> = []
-  const wake = Latch.makeUnsafe()
-  const hurry = Latch.makeUnsafe()
-  const gate = Latch.makeUnsafe(true)
+  const { currentDispatcher } = yield* Effect.withFiberSucceed((fiber) => fiber)
+  const wake = makeGate(currentDispatcher, false)
+  const hurry = makeGate(currentDispatcher, false)
+  const gate = makeGate(currentDispatcher, true)
 
   /** Whether so much is used up; what is only held back is not freed by waiting for commits. */
   const uses = (part: number): boolean =>
@@ -157,7 +189,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 
   const weigh = (): void => {
     isFull = !isAway && uses(isFull ? 0.25 : 1)
-    isFull ? gate.closeUnsafe() : gate.openUnsafe()
+    isFull ? gate.close() : gate.open()
   }
 
   const count = <Input>(metric: Metric.Metric<Input, unknown>, input: Input): void =>
@@ -168,6 +200,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
       return
     }
     lane.failure = stagingFailed(lane.staged - lane.committed, cause)
+    load.held -= lane.held
+    lane.held = 0
     for (const { done } of lane.waiting) {
       Deferred.doneUnsafe(done, Exit.fail(lane.failure))
     }
@@ -335,8 +369,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
         if (isClosing) {
           return
         }
-        wake.closeUnsafe()
-        hurry.closeUnsafe()
+        wake.close()
+        hurry.close()
         yield* wake.await
         continue
       }
@@ -372,8 +406,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       isClosing = true
-      wake.openUnsafe()
-      hurry.openUnsafe()
+      wake.open()
+      hurry.open()
       return Effect.timeoutOrElse(Fiber.await(fiber), {
         duration: closeTimeout,
         orElse: () => Effect.logError(stagingFailed(load.events, closedTooSoon))
@@ -397,9 +431,9 @@ const make = Effect.fnUntraced(function* (options: Options) {
     load.events += unit.length
     load.bytes += bytes
     buffer.push({ lane, unit, bytes, beside, at })
-    wake.openUnsafe()
+    wake.open()
     if (buffer.length >= batchUnits) {
-      hurry.openUnsafe()
+      hurry.open()
     }
     weigh()
   }
@@ -428,7 +462,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         }
         const waiting = { units: state.units, ordinal: upTo, done: Deferred.makeUnsafe<void, StagingFailed>() }
         state.waiting.add(waiting)
-        hurry.openUnsafe()
+        hurry.open()
         return Effect.onInterrupt(Deferred.await(waiting.done), () => Effect.sync(() => state.waiting.delete(waiting)))
       })
     return {
@@ -446,8 +480,9 @@ const make = Effect.fnUntraced(function* (options: Options) {
         return storable
       },
       hold: (bytes) => {
-        load.held += bytes - state.held
-        state.held = bytes
+        const held = state.failure === undefined ? bytes : 0
+        load.held += held - state.held
+        state.held = held
         weigh()
       },
       room: () => (isAway && uses(1) ? "nothing" : isFull && whenFull === "shedObserved" ? "facts" : "all"),

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Effect, Layer, Result, type Schema, Stream, type Types } from "effect"
+import { Clock, Context, Effect, Layer, Result, type Schema, Stream, type Types } from "effect"
 import type { CanonicalEvent } from "./CanonicalEvent.ts"
 import * as Cursor from "./Cursor.ts"
 import * as EventStore from "./EventStore.ts"
@@ -11,6 +11,7 @@ import * as Follow from "./Follow.ts"
 import * as Json from "./Json.ts"
 import { ValidationError } from "./LedgerError.ts"
 import { isStorable, type StagedEvent } from "./StagedEvent.ts"
+import * as Transaction from "./Transaction.ts"
 
 /** An event in its place. Its payload is parsed when it is read. */
 interface Entry {
@@ -166,11 +167,15 @@ const pageOf = (
 /**
  * A store in memory, for tests and for runs that need not survive the process.
  *
+ * **Gotchas**
+ *
+ * It has no SQL client, so `commitWith` runs the writes and then appends; it does not take back what the writes did when
+ * the append fails.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
-  EventStore.EventStore,
+export const layer: Layer.Layer<EventStore.EventStore | Transaction.Transaction> = Layer.effectContext(
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const { changed, notify } = Follow.signal()
@@ -432,7 +437,7 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       return claimed
     })
 
-    return EventStore.EventStore.of({
+    const store = EventStore.EventStore.of({
       append: commit,
       claimWriter: (writer) => Effect.acquireRelease(claim(writer), () => Effect.sync(() => void held.delete(writer))),
       read,
@@ -473,5 +478,10 @@ export const layer: Layer.Layer<EventStore.EventStore> = Layer.effect(
       erase: ({ threadId }) => Effect.sync(() => erase(threadId)),
       restore
     })
+    const transaction = Transaction.Transaction.of({
+      commitWith: (writes, append) =>
+        Effect.tap(writes, () => Effect.flatMap(append, ({ batch, options }) => commit(batch, options)))
+    })
+    return Context.make(EventStore.EventStore, store).pipe(Context.add(Transaction.Transaction, transaction))
   })
 )

@@ -202,6 +202,9 @@ const makeTimer = Effect.fnUntraced(function* () {
   return wait
 })
 
+const savedOf = ({ runId, state }: RunRecord) =>
+  state === undefined ? Result.succeed(undefined) : RunState.decode(runId, state)
+
 /** What dead recorders left behind, as far as this one must know it. */
 const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock) => {
   /** Whether the recorder that had a run open is gone. Once this says so, nothing more of it can be committed. */
@@ -236,7 +239,7 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
   const interrupt = Effect.fnUntraced(function* (run: RunRecord, saved: RunState.Saved) {
     const scope = { _tag: "Run", runId: run.runId } as const
     yield* store
-      .append(interrupted(run, saved, clock.currentTimeMillisUnsafe()), {
+      .append(interrupted(run, saved, Math.floor(clock.currentTimeMillisUnsafe())), {
         expected: [{ scope, cursor: yield* endOf(scope) }],
         runs: [{ runId: run.runId, ordinal: run.ordinal ?? 0, state: RunState.withoutOwner(saved) }]
       })
@@ -250,9 +253,6 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
         })
       )
   })
-
-  const savedOf = ({ runId, state }: RunRecord) =>
-    state === undefined ? Result.succeed(undefined) : RunState.decode(runId, state)
 
   const recordOf = (runId: string) =>
     Effect.catchTag(store.run(runId), "NotFound", () => Effect.succeed<RunRecord | undefined>(undefined))

@@ -5,11 +5,13 @@ import {
   EventSink,
   EventStager,
   EventStore,
+  GroupStager,
+  Json,
   LedgerError,
   LiveSink,
   MemoryEventStore,
-  Normalizer,
-  type StagedEvent
+  MemoryStager,
+  Normalizer
 } from "@runledger/core"
 import { Arbitraries } from "@runledger/testing"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Result } from "effect"
@@ -27,15 +29,12 @@ const audience = () => {
   return { got, layer: Layer.succeed(LiveSink.LiveSink, { deliver: (envelope) => void got.push(envelope) }) }
 }
 
-/** A stager that remembers its units. */
-const staging = () => {
-  const units: Array<StagedEvent.StagedUnit> = []
-  const layer = Layer.succeed(EventStager.EventStager, {
-    stage: (unit) => Result.succeed(void units.push(unit)),
-    flush: Effect.void
-  })
-  return { units, layer }
-}
+/** A stager with some of its lanes' functions replaced. */
+const stagerWith = (parts: Partial<EventStager.Lane>) =>
+  Layer.effect(
+    EventStager.EventStager,
+    Effect.map(EventStager.EventStager, ({ lane }) => ({ lane: (options) => ({ ...lane(options), ...parts }) }))
+  ).pipe(Layer.provide(MemoryStager.layer))
 
 const failing: ReadonlyArray<Normalizer.NormalizerShape> = [
   Normalizer.fromNormalize(() => Result.fail(invalid)),
@@ -57,22 +56,21 @@ describe("the live stream", () => {
       yield* sink.emitAll(events.slice(middle))
     })
 
-  const throwing = Layer.succeed(EventStager.EventStager, {
+  const throwing = stagerWith({
     stage: () => {
       throw new Error("defect")
-    },
-    flush: Effect.void
+    }
   })
-  const refusing = Layer.succeed(EventStager.EventStager, { stage: () => Result.fail(invalid), flush: Effect.void })
+  const refusing = stagerWith({ stage: () => Result.fail(invalid) })
   const brokenStore = Layer.provide(
-    EventStager.layer,
+    GroupStager.layer(),
     Layer.mock(EventStore.EventStore)({ append: () => Effect.fail(invalid) })
   )
   const environments = [
-    ...failing.map((shape) => Layer.merge(Layer.succeed(Normalizer.Normalizer, shape), staging().layer)),
+    ...failing.map((shape) => Layer.merge(Layer.succeed(Normalizer.Normalizer, shape), MemoryStager.make().layer)),
     ...[throwing, refusing, brokenStore].map((stager) => Layer.merge(normalizer, stager)),
     ...Durability.DurabilityMode.literals.map((durability) =>
-      Layer.mergeAll(normalizer, staging().layer, mode(durability))
+      Layer.mergeAll(normalizer, MemoryStager.make().layer, mode(durability))
     )
   ]
 
@@ -106,17 +104,33 @@ describe("the live stream", () => {
         yield* emitAll([start, stepEnd, { _tag: "Error", message: "" }])
         assert.strictEqual(got.length, 3)
         yield* Deferred.succeed(gate, undefined)
-      }).pipe(Effect.provide([live, normalizer, Layer.provide(EventStager.layer, store)]))
+      }).pipe(Effect.provide([live, normalizer, Layer.provide(GroupStager.layer(), store)]))
     })
   )
 })
 
 describe("emit", () => {
+  it.effect("delivers before anything else happens to an event", () =>
+    Effect.gen(function* () {
+      const order: Array<string> = []
+      const { normalizeMany } = yield* Normalizer.make(context)
+      yield* Effect.flatMap(EventSink.make, (sink) => sink.emit(start)).pipe(
+        Effect.provide(stagerWith({ stage: () => Result.succeed(void order.push("staged")) })),
+        Effect.provideService(Normalizer.Normalizer, {
+          normalize: () => Result.succeed(undefined),
+          normalizeMany: (event, durability) => (order.push("normalized"), normalizeMany(event, durability))
+        }),
+        Effect.provideService(LiveSink.LiveSink, { deliver: () => void order.push("delivered") })
+      )
+      assert.deepStrictEqual(order, ["delivered", "normalized", "staged"])
+    })
+  )
+
   it.effect("stages nothing that cannot be normalized, and reports it", () =>
     Effect.gen(function* () {
       for (const shape of failing) {
         const { got, layer: live } = audience()
-        const { layer: stager, units } = staging()
+        const { layer: stager, units } = MemoryStager.make()
         const reports: Array<EventSink.NotRecorded> = []
         yield* Effect.gen(function* () {
           const sink = yield* EventSink.make
@@ -140,7 +154,7 @@ describe("emit", () => {
 
   it.effect("reports a normalizer that throws nothing at all, and survives a report that throws", () =>
     Effect.gen(function* () {
-      const { layer: stager } = staging()
+      const { layer: stager } = MemoryStager.make()
       let reports = 0
       const throwing = Normalizer.fromNormalize(() => {
         throw undefined
@@ -158,7 +172,7 @@ describe("emit", () => {
 
   it.effect("does not ask the normalizer anything when nothing is kept", () =>
     Effect.gen(function* () {
-      const { layer: stager, units } = staging()
+      const { layer: stager, units } = MemoryStager.make()
       const untouched = Layer.succeed(
         Normalizer.Normalizer,
         Normalizer.fromNormalize(() => assert.fail("was asked"))
@@ -175,7 +189,7 @@ describe("emit", () => {
   it.effect("gives an event one ordinal and one time, live and in the ledger, and its facts one unit", () =>
     Effect.gen(function* () {
       const { got, layer: live } = audience()
-      const { layer: stager, units } = staging()
+      const { layer: stager, units } = MemoryStager.make()
       yield* Effect.gen(function* () {
         const sink = yield* EventSink.make
         yield* TestClock.setTime(1000)
@@ -218,7 +232,7 @@ describe("emit", () => {
         return yield* store.read({ scope: { _tag: "Run", runId: "r" } })
       }).pipe(
         Effect.provide(
-          Layer.mergeAll(normalizer, EventStager.layer, mode("full_fidelity")).pipe(
+          Layer.mergeAll(normalizer, GroupStager.layer(), mode("full_fidelity")).pipe(
             Layer.provideMerge(MemoryEventStore.layer)
           )
         )
@@ -234,7 +248,7 @@ describe("emit", () => {
     Effect.gen(function* () {
       const cycle: Record<string, unknown> = {}
       cycle["self"] = cycle
-      const { layer: stager, units } = staging()
+      const { layer: stager, units } = MemoryStager.make()
       const { got, layer: live } = audience()
       const reasons: Array<string> = []
       yield* Effect.gen(function* () {
@@ -258,7 +272,7 @@ describe("emit", () => {
 
   it.effect("survives a live sink that throws", () =>
     Effect.gen(function* () {
-      const { layer: stager, units } = staging()
+      const { layer: stager, units } = MemoryStager.make()
       yield* Effect.gen(function* () {
         const sink = yield* EventSink.make
         yield* sink.emit(start)
@@ -277,7 +291,7 @@ describe("emit", () => {
   it.effect("leaves facts staged once although it is interrupted at any point, or its audience hangs", () =>
     Effect.gen(function* () {
       for (let yields = 0; yields < 12; yields++) {
-        const { layer: stager, units } = staging()
+        const { layer: stager, units } = MemoryStager.make()
         const delivered: Array<number> = []
         yield* Effect.gen(function* () {
           const live = yield* LiveSink.fromEffect(({ ordinal }) =>
@@ -306,7 +320,7 @@ describe("emit", () => {
       let cutShort = 0
       for (let operations = 1980; operations < 2100; operations++) {
         const { got, layer: live } = audience()
-        const { layer: stager, units } = staging()
+        const { layer: stager, units } = MemoryStager.make()
         let reports = 0
         yield* Effect.gen(function* () {
           const sink = yield* EventSink.make
@@ -338,7 +352,7 @@ describe("emit", () => {
   it.effect("keeps the order of parallel emits the same live as staged", () =>
     Effect.gen(function* () {
       const { got, layer: live } = audience()
-      const { layer: stager, units } = staging()
+      const { layer: stager, units } = MemoryStager.make()
       yield* Effect.gen(function* () {
         const sink = yield* EventSink.make
         yield* Effect.forEach(
@@ -348,7 +362,7 @@ describe("emit", () => {
         )
       }).pipe(Effect.provide([live, stager, normalizer]))
       assert.deepStrictEqual(
-        units.flat().map(({ payload }) => JSON.parse(payload)),
+        units.flat().map(({ payload }) => Json.parse(payload)),
         got.map(({ event }) => event)
       )
       assert.strictEqual(got.length, 200)
@@ -357,7 +371,7 @@ describe("emit", () => {
 
   it.effect("is a defect after close", () =>
     Effect.gen(function* () {
-      const { layer: stager } = staging()
+      const { layer: stager } = MemoryStager.make()
       const exit = yield* Effect.gen(function* () {
         const sink = yield* EventSink.make
         yield* sink.close
@@ -373,7 +387,7 @@ describe("emitAll", () => {
   it.effect("keeps the order over many steps", () =>
     Effect.gen(function* () {
       const { got, layer: live } = audience()
-      const { layer: stager, units } = staging()
+      const { layer: stager, units } = MemoryStager.make()
       const events = Array.from(
         { length: 1000 },
         (_, index): AgentEvent.AgentEvent => ({
@@ -398,9 +412,8 @@ describe("close", () => {
     Effect.gen(function* () {
       const order: Array<string> = []
       const committed = yield* Deferred.make<void>()
-      const stager = Layer.succeed(EventStager.EventStager, {
-        stage: () => Result.void,
-        flush: Effect.andThen(
+      const stager = stagerWith({
+        close: Effect.andThen(
           Deferred.await(committed),
           Effect.sync(() => void order.push("committed"))
         )
@@ -426,7 +439,7 @@ describe("close", () => {
   it.effect("waits for the commit each time, also after a close that was interrupted", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
-      const stager = Layer.succeed(EventStager.EventStager, { stage: () => Result.void, flush: Deferred.await(gate) })
+      const stager = stagerWith({ close: Deferred.await(gate) })
       yield* Effect.gen(function* () {
         const sink = yield* EventSink.make
         yield* Fiber.interrupt(yield* Effect.forkChild(sink.close, { startImmediately: true }))
@@ -442,7 +455,7 @@ describe("close", () => {
     Effect.gen(function* () {
       const store = yield* EventStore.EventStore
       yield* Effect.flatMap(EventSink.EventSink, (sink) => sink.emit(start)).pipe(
-        Effect.provide(EventSink.layer.pipe(Layer.provide(normalizer), Layer.provide(EventStager.layer)))
+        Effect.provide(EventSink.layer.pipe(Layer.provide(normalizer), Layer.provide(GroupStager.layer())))
       )
       assert.strictEqual(yield* store.count({ _tag: "Run", runId: "r" }), 1)
     }).pipe(Effect.provide(MemoryEventStore.layer))

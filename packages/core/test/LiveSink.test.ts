@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventSink, EventStager, LiveSink, Normalizer } from "@runledger/core"
-import { Deferred, Effect, Fiber, Layer, PubSub, Queue, Result } from "effect"
+import { type AgentEvent, EventSink, Json, LiveSink, MemoryStager, Normalizer } from "@runledger/core"
+import { Deferred, Effect, Fiber, Layer, PubSub, Queue, type Scope } from "effect"
 
 const services = Layer.merge(
   Layer.effect(Normalizer.Normalizer, Normalizer.make({ threadId: "t", runId: "r", origin: "native" })),
-  Layer.succeed(EventStager.EventStager, { stage: () => Result.void, flush: Effect.void })
+  MemoryStager.layer
 )
 
 const sinkOver = (live: LiveSink.LiveSinkShape) =>
@@ -92,4 +92,55 @@ describe("LiveSink", () => {
       yield* emitThree(yield* sinkOver(live))
     })
   )
+
+  const ping: AgentEvent.AgentEvent = { _tag: "Error", message: "ping" }
+  const pong: AgentEvent.AgentEvent = { _tag: "Error", message: "pong" }
+  type React = (envelope: LiveSink.Envelope) => Effect.Effect<void>
+
+  const listeners: Record<string, (react: React) => Effect.Effect<LiveSink.LiveSinkShape, never, Scope.Scope>> = {
+    "a function": (react) => Effect.succeed({ deliver: (envelope) => Effect.runSync(react(envelope)) }),
+    fromQueue: (react) =>
+      Effect.gen(function* () {
+        const queue = yield* Queue.unbounded<LiveSink.Envelope>()
+        yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(queue), react)))
+        return LiveSink.fromQueue(queue)
+      }),
+    fromPubSub: (react) =>
+      Effect.gen(function* () {
+        const pubsub = yield* PubSub.unbounded<LiveSink.Envelope>()
+        const subscription = yield* PubSub.subscribe(pubsub)
+        yield* Effect.forkScoped(Effect.forever(Effect.flatMap(PubSub.take(subscription), react)))
+        return LiveSink.fromPubSub(pubsub)
+      }),
+    fromEffect: LiveSink.fromEffect
+  }
+  for (const [name, listen] of Object.entries(listeners)) {
+    it.effect(`what an audience emits in turn comes after what it got, live as in the ledger: ${name}`, () =>
+      Effect.gen(function* () {
+        const { layer, units } = MemoryStager.make()
+        const got: Array<LiveSink.Envelope> = []
+        let emit: EventSink.EventSinkShape["emit"] | undefined
+        const live = yield* listen((envelope) =>
+          Effect.suspend(() => {
+            got.push(envelope)
+            return envelope.event === ping && emit !== undefined ? emit(pong) : Effect.void
+          })
+        )
+        yield* Effect.yieldNow
+        const sink = yield* EventSink.make.pipe(
+          Effect.provideService(LiveSink.LiveSink, live),
+          Effect.provide([services, layer])
+        )
+        emit = sink.emit
+        yield* sink.emit(ping)
+        yield* sink.emit(ping)
+        yield* Effect.forEach([1, 2, 3, 4, 5], () => Effect.yieldNow)
+        assert.deepStrictEqual(
+          units.flat().map(({ ordinal, payload }) => [ordinal, Json.parse(payload)]),
+          got.map(({ event, ordinal }) => [ordinal, event])
+        )
+        assert.deepStrictEqual(ordinals(got), [1, 2, 3, 4])
+      })
+    )
+  }
 })

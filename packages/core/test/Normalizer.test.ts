@@ -6,7 +6,7 @@ import { Arbitrary, Effect, Layer, Result } from "effect"
 const ids = { threadId: "t", runId: "r" }
 const context = { ...ids, origin: "native", correlationId: "trace" }
 const start: AgentEvent.AgentEvent = { _tag: "RunStart", ...ids }
-const finish = (tag: "NaturalEnd" | "Suspended"): AgentEvent.AgentEvent => ({
+const finish = (tag: "NaturalEnd" | "Suspended" | "Cancelled"): AgentEvent.AgentEvent => ({
   _tag: "RunFinish",
   ...ids,
   termination: { _tag: tag }
@@ -145,9 +145,14 @@ describe("Normalizer", () => {
     ])
   })
 
-  it("reopens a run that was suspended, not one that ended", () => {
-    const events = [start, finish("NaturalEnd"), start, finish("NaturalEnd")]
-    assert.deepStrictEqual(kinds(drafts(make({ reopen: true }), events)), ["RunStarted", "RunFinished", "RunResumed"])
+  it("reopens a run that ended, for one finish more", () => {
+    const events = [start, finish("NaturalEnd"), start, finish("Cancelled"), finish("NaturalEnd")]
+    assert.deepStrictEqual(kinds(drafts(make({ reopen: true }), events)), [
+      "RunStarted",
+      "RunFinished",
+      "RunResumed",
+      "RunCancelled"
+    ])
   })
 
   it("takes a negative zero in the agent's compaction state for no count, as the seed does", () => {

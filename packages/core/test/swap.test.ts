@@ -3,12 +3,13 @@ import {
   type AgentEvent,
   Durability,
   EventSink,
-  EventStager,
+  type EventStager,
   EventStore,
   LiveSink,
+  GroupStager,
   MemoryEventStore,
-  Normalizer,
-  type StagedEvent
+  MemoryStager,
+  Normalizer
 } from "@runledger/core"
 import { Effect, Layer, Result } from "effect"
 
@@ -35,7 +36,7 @@ const compose = (parts: {
     Layer.provide(parts.live ?? Layer.empty),
     Layer.provide(parts.durability ?? Layer.empty),
     Layer.provide(parts.normalizer ?? Layer.orDie(Normalizer.layer({ threadId: "t", runId: "r", origin: "native" }))),
-    Layer.provide(parts.stager ?? EventStager.layer)
+    Layer.provide(parts.stager ?? GroupStager.layer())
   )
 
 const kindsIn = Effect.gen(function* () {
@@ -93,11 +94,7 @@ describe("each part can be swapped alone:", () => {
 
   it.effect("the stager", () =>
     Effect.gen(function* () {
-      const units: Array<StagedEvent.StagedUnit> = []
-      const stager = Layer.succeed(EventStager.EventStager, {
-        stage: (unit) => Result.succeed(void units.push(unit)),
-        flush: Effect.void
-      })
+      const { layer: stager, units } = MemoryStager.make()
       assert.deepStrictEqual(yield* run({ stager }), [])
       assert.deepStrictEqual(
         units.flat().map(({ kind }) => kind),

@@ -1,13 +1,18 @@
 import {
   Durability,
   EventSink,
-  EventStager,
-  EventStore,
+  type EventStager,
+  type EventStore,
+  GroupStager,
   type LedgerError,
   LiveSink,
   MemoryEventStore,
+  MemoryStager,
   Normalizer,
+  Recorder,
+  type Run,
   RunContext,
+  type Transaction,
   Upcast
 } from "@runledger/core"
 import type { Config, Effect, Layer, Result, Scope, Stream } from "effect"
@@ -23,17 +28,31 @@ describe("what public functions need and how they fail", () => {
     >()
     expectTypeOf<EventSink.EventSinkShape["emit"]>().returns.toEqualTypeOf<Effect.Effect<void>>()
     expectTypeOf<EventSink.EventSinkShape["emitAll"]>().returns.toEqualTypeOf<Effect.Effect<void>>()
-    expectTypeOf<EventSink.EventSinkShape["close"]>().toEqualTypeOf<Effect.Effect<void, EventStager.StagingFailed>>()
+    expectTypeOf<EventSink.EventSinkShape["close"]>().toEqualTypeOf<Effect.Effect<void, LedgerError.StagingFailed>>()
 
-    expectTypeOf(EventStager.layer).toEqualTypeOf<Layer.Layer<EventStager.EventStager, never, EventStore.EventStore>>()
-    expectTypeOf<EventStager.EventStagerShape["stage"]>().returns.toEqualTypeOf<
-      Result.Result<void, LedgerError.ValidationError>
+    expectTypeOf(GroupStager.layer).returns.toEqualTypeOf<
+      Layer.Layer<EventStager.EventStager, never, EventStore.EventStore>
     >()
-    expectTypeOf<EventStager.EventStagerShape["flush"]>().toEqualTypeOf<
-      Effect.Effect<void, EventStager.StagingFailed>
-    >()
+    expectTypeOf(MemoryStager.layer).toEqualTypeOf<Layer.Layer<EventStager.EventStager>>()
+    expectTypeOf<EventStager.Lane["stage"]>().returns.toEqualTypeOf<Result.Result<void, LedgerError.ValidationError>>()
+    expectTypeOf<EventStager.Lane["flush"]>().returns.toEqualTypeOf<Effect.Effect<void, LedgerError.StagingFailed>>()
+    expectTypeOf<EventStager.Lane["close"]>().toEqualTypeOf<Effect.Effect<void, LedgerError.StagingFailed>>()
 
-    expectTypeOf(MemoryEventStore.layer).toEqualTypeOf<Layer.Layer<EventStore.EventStore>>()
+    expectTypeOf(Recorder.layer).returns.toEqualTypeOf<
+      Layer.Layer<Recorder.Recorder, LedgerError.ReadError, EventStore.EventStore>
+    >()
+    expectTypeOf<Recorder.RecorderShape["open"]>().returns.toEqualTypeOf<
+      Effect.Effect<Run.RunShape, Recorder.OpenError, Scope.Scope>
+    >()
+    const agent = {} as Effect.Effect<number, "its own", Run.Run | EventStore.EventStore>
+    const recorded = Recorder.record({ threadId: "t", runId: "r" })(agent)
+    expectTypeOf<Effect.Success<typeof recorded>>().toEqualTypeOf<number>()
+    expectTypeOf<Effect.Error<typeof recorded>>().toEqualTypeOf<"its own" | LedgerError.RecordError>()
+    expectTypeOf<Effect.Services<typeof recorded>>().toEqualTypeOf<EventStore.EventStore | Recorder.Recorder>()
+    expectTypeOf<Run.RunShape["emit"]>().returns.toEqualTypeOf<Effect.Effect<void>>()
+    expectTypeOf<Run.RunShape["close"]>().toEqualTypeOf<Effect.Effect<void, LedgerError.StagingFailed>>()
+
+    expectTypeOf(MemoryEventStore.layer).toEqualTypeOf<Layer.Layer<EventStore.EventStore | Transaction.Transaction>>()
     expectTypeOf<EventStore.EventStoreShape["append"]>().returns.toEqualTypeOf<
       Effect.Effect<void, LedgerError.AppendError>
     >()

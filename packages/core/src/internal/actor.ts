@@ -148,6 +148,8 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   let shed = 0
   let wasShed = false
   let isChild = false
+  /** The position of the first event of which a gap that is not staged tells. */
+  let gapFrom: number | undefined
 
   /** The last event that is staged with all before it. */
   const through = (): Place => {
@@ -192,6 +194,14 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
 
   /** Says how far the input has come. The ordinals of events that left no fact are saved with the ack that covers them. */
   const tell = (): void => {
+    if (progress.gaps.length === 0) {
+      gapFrom = undefined
+    } else if (input !== undefined && last.position !== undefined) {
+      // What is only counted is sent again after a crash, as long as its gap is not staged.
+      gapFrom ??= last.position
+      input.taken(actor, last.position, Math.min(Stages.heldFrom(progress)?.position ?? gapFrom, gapFrom), "as before")
+      return
+    }
     if (input !== undefined && last.position !== undefined) {
       const isUnsaved = isInLedger && input.writer !== undefined && through().ordinal > savedOrdinal
       input.taken(actor, last.position, Stages.heldFrom(progress)?.position, isUnsaved ? after() : undefined)
@@ -206,7 +216,7 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
   const put = (fact: NormalizedEvent, occurredAt: number): void =>
     take(Stages.insert(progress, rules, fact, occurredAt))
 
-  const now = (): number => env.clock.currentTimeMillisUnsafe()
+  const now = (): number => Math.floor(env.clock.currentTimeMillisUnsafe())
 
   const putRecovery = (kind: "RunResumed" | "RunInterrupted", payload: object): void => {
     const { draft, fidelity } = Stages.ownFact(rules.frame, "domain_event", kind, payload as never)
@@ -258,38 +268,59 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
     env.report(envelope, cause)
   }
 
-  const recordEvent = (envelope: Envelope): void => {
+  /** Takes an event through the stages; what becomes of it is for `take`. */
+  const advance = (envelope: Envelope): Stages.Advanced => {
     const { event, occurredAt } = envelope
     const room = lane.room()
-    const gaps = progress.gaps
     const advanced = isForeign(event)
       ? recordForeign(envelope, event, childOf(event))
       : Stages.advance(progress, rules, event, last, occurredAt, room)
     wasShed = room === "facts" && advanced.entries.length === 0
     if (advanced.problem !== undefined) {
       leftOut(envelope, advanced.problem)
-    } else if (advanced.progress.gaps !== gaps && advanced.progress.gaps.length > 0) {
+    } else if (advanced.isShed === true) {
       countShed()
     }
-    take(advanced)
+    return advanced
+  }
+
+  /**
+   * Counts what failed in a way that nobody foresaw: the event, when it did not get through the stages, so that what waited
+   * is not lost with it; else the facts that could not be staged.
+   */
+  const countFailed = (
+    before: Stages.Progress,
+    advanced: Stages.Advanced | undefined,
+    envelope: Envelope,
+    defect: unknown
+  ): void => {
+    const message = defect instanceof Error ? defect.message : String(defect)
+    const lost =
+      advanced === undefined
+        ? [{ tag: envelope.event._tag, ordinal: envelope.ordinal }]
+        : advanced.entries.map(({ normalized, ordinal = envelope.ordinal }) => ({
+            tag: normalized.draft.kind,
+            ordinal
+          }))
+    const gaps = lost
+      .filter(({ tag }) => tag !== "CaptureGap")
+      .reduce((gaps, { ordinal, tag }) => Gap.add(gaps, "refused", tag, ordinal, message), before.gaps)
+    progress = { ...(advanced?.progress ?? before), gaps: shared.exact ? [] : gaps }
+    shared.wait(actor)
+    leftOut(envelope, defect)
   }
 
   const record = (envelope: Envelope, position: number | undefined): void => {
     last = { ordinal: envelope.ordinal, position }
     const before = progress
+    let advanced: Stages.Advanced | undefined
     try {
       if (!isOff) {
-        recordEvent(envelope)
+        advanced = advance(envelope)
+        take(advanced)
       }
     } catch (defect) {
-      const { event } = envelope
-      const message = defect instanceof Error ? defect.message : String(defect)
-      // What waited for this event is not lost with it.
-      progress = shared.exact
-        ? before
-        : { ...before, gaps: Gap.add(before.gaps, "refused", event._tag, envelope.ordinal, message) }
-      shared.wait(actor)
-      leftOut(envelope, defect)
+      countFailed(before, advanced, envelope, defect)
     }
     tell()
   }
@@ -418,6 +449,7 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
       if (!isOff && hasBegun) {
         lane.stage([], { after: after() })
       }
+      lane.hold(0)
       // One that cannot be saved keeps no other from being saved, and an audience that hangs keeps none.
       return Effect.forEach([...ending, lane.close], Effect.exit, { concurrency: "unbounded" }).pipe(
         Effect.flatMap((exits) => Exit.asVoidAll(exits)),

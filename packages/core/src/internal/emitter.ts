@@ -44,15 +44,37 @@ export const make = ({ clock, live, start }: Environment, record: RecordEvent, o
     }
   }
 
+  const stepOne: Step = (event, position) => {
+    ordinal += 1
+    // The clock of a test may stand between two milliseconds.
+    const envelope = { ordinal, occurredAt: Math.floor(clock.currentTimeMillisUnsafe()), event }
+    const delivering = deliver(envelope)
+    record(envelope, position)
+    return delivering
+  }
+
+  /** What the audience emits in turn, while an event is delivered to it, comes after that event, live as in the ledger. */
+  const inTurn: Array<{ readonly event: AgentEvent; readonly position: number | undefined }> = []
+  let isStepping = false
+
   const step: Step = (event, position) => {
     if (isClosed) {
       return refuse(event._tag)
     }
-    ordinal += 1
-    const envelope = { ordinal, occurredAt: clock.currentTimeMillisUnsafe(), event }
-    const delivering = deliver(envelope)
-    record(envelope, position)
-    return delivering
+    if (isStepping) {
+      inTurn.push({ event, position })
+      return undefined
+    }
+    isStepping = true
+    try {
+      let waiting = stepOne(event, position)
+      for (let next = inTurn.shift(); next !== undefined; next = inTurn.shift()) {
+        waiting = both(waiting, stepOne(next.event, next.position))
+      }
+      return waiting
+    } finally {
+      isStepping = false
+    }
   }
 
   return {

@@ -15,9 +15,14 @@ export interface OpenInput extends Input {
 
   /**
    * An event at this position has been taken; `from` is the first position that its run has not recorded in full, `after`
-   * what the run must remember of it, when no fact of its own says so.
+   * what the run must remember of it, when no fact of its own says so, or that it must not remember it yet.
    */
-  readonly taken: (run: object, position: number, from: number | undefined, after: After | undefined) => void
+  readonly taken: (
+    run: object,
+    position: number,
+    from: number | undefined,
+    after: After | "as before" | undefined
+  ) => void
 
   /** Acks nothing more: some of it is not in the ledger. */
   readonly fail: (cause: unknown) => void
@@ -68,7 +73,9 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
     taken: (run, position, from, after) => {
       at = Math.max(at, position)
       from === undefined ? held.delete(run) : held.set(run, from)
-      after === undefined ? unsaved.delete(run) : unsaved.set(run, after)
+      if (after !== "as before") {
+        after === undefined ? unsaved.delete(run) : unsaved.set(run, after)
+      }
       mark()
     },
     fail: lane.fail

@@ -2,7 +2,7 @@
  * What a run remembers in the ledger, so that another process can go on with it. It is committed with the facts up to
  * `ordinal`, and holds nothing that was said: a message that was open is put together again by who sends it again.
  */
-import { HashSet, Result, Schema } from "effect"
+import { HashSet, Result, Schema, Struct } from "effect"
 import { IntegrityError } from "../LedgerError.ts"
 import * as Json from "../Json.ts"
 import type { RunContext } from "../RunContext.ts"
@@ -36,7 +36,7 @@ export type Saved = typeof Saved.Type
 export const encode = (saved: Omit<Saved, "version">): string => JSON.stringify({ version: 1, ...saved })
 
 /** The state of a run that nobody has open any more. */
-export const withoutOwner = ({ owner: _, version: __, ...saved }: Saved): string => encode(saved)
+export const withoutOwner = (saved: Saved): string => encode(Struct.omit(saved, ["owner", "version"]))
 
 export const decode = (runId: string, state: string): Result.Result<Saved, IntegrityError> =>
   Result.mapError(

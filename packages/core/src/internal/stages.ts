@@ -56,6 +56,8 @@ export interface Advanced {
   readonly entries: ReadonlyArray<Entry>
   /** Why the event is not recorded. */
   readonly problem?: ValidationError | ForeignRun
+  /** The event is only counted, for there is no room. */
+  readonly isShed?: boolean
 }
 
 /** A fact that the recorder itself brings. */
@@ -130,10 +132,14 @@ export const leaveOut = (
   const entries = joinedEntries(Coalesce.close(progress.coalescing))
   const gaps = Gap.add(progress.gaps, reason, event._tag, place.ordinal, problem?.message)
   const next = { ...progress, coalescing: Coalesce.initial, gaps }
-  // Those that come in numbers are counted until there is room again.
-  return problem === undefined
-    ? { progress: next, entries }
-    : { progress: { ...next, gaps: [] }, entries: [...entries, ...gapEntries(frame, gaps, occurredAt)], problem }
+  // Those that come in numbers are counted until there is room again; but no fact is staged while a gap is not.
+  return problem === undefined && entries.length === 0
+    ? { progress: next, entries, isShed: true }
+    : {
+        progress: { ...next, gaps: [] },
+        entries: [...entries, ...gapEntries(frame, gaps, occurredAt)],
+        ...(problem === undefined ? { isShed: true } : { problem })
+      }
 }
 
 const exactly = (progress: Progress, rules: Rules, event: AgentEvent, place: Assemble.Place, occurredAt: number) => {
@@ -179,8 +185,14 @@ export const advance = (
   }
   const isObserved = kept.length > 0 && kept.every(({ fidelity }) => fidelity === "observed_runtime_event")
   if (room === "facts" && isObserved) {
-    const { entries, progress: left } = leaveOut(next, rules, "overload", event, place, occurredAt)
-    return { progress: left, entries: [...entries, ...said] }
+    const left = leaveOut(next, rules, "overload", event, place, occurredAt)
+    return said.length === 0
+      ? left
+      : {
+          progress: { ...left.progress, ...settled },
+          entries: [...left.entries, ...settle(left.progress, frame, occurredAt), ...said],
+          isShed: true
+        }
   }
   const [delta] = kept
   if (delta !== undefined && Coalesce.isDelta(event)) {

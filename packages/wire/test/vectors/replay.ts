@@ -5,11 +5,13 @@ import {
   CanonicalEvent,
   Durability,
   EventSink,
+  EventStager,
   Json,
   LiveSink,
   MemoryStager,
   Normalizer,
-  type RunContext
+  type RunContext,
+  type StagedEvent
 } from "@runledger/core"
 import { Awaken } from "@runledger/wire"
 import { Effect, Layer, Result } from "effect"
@@ -110,16 +112,23 @@ const compareDrafts = (
 /** A sink whose live events and staged units can be looked at. */
 const makeSink = (context: RunContext.RunContext, vector: Vector) => {
   const live: Array<unknown> = []
-  const stager = MemoryStager.make()
+  const units: Array<StagedEvent.StagedUnit> = []
+  // The seed has ids that no store can keep, so this stager keeps them all.
+  const stager = Layer.effect(
+    EventStager.EventStager,
+    Effect.map(EventStager.EventStager, ({ lane }) => ({
+      lane: (options) => ({ ...lane(options), stage: (unit) => Result.succeed(void units.push(unit)) })
+    }))
+  ).pipe(Layer.provide(MemoryStager.layer))
   const sink = EventSink.make.pipe(
     Effect.provideService(LiveSink.LiveSink, { deliver: ({ event }) => void live.push(event) }),
-    Effect.provide(stager.layer),
+    Effect.provide(stager),
     Effect.provideService(EventSink.OnNotRecorded, () => Effect.void),
     Effect.provideService(Durability.Durability, vector.mode),
     Effect.provide(Layer.effect(Normalizer.Normalizer, Normalizer.make(context, { resumed: vector.resumed }))),
     Effect.runSync
   )
-  return { sink, live, units: stager.units }
+  return { sink, live, units }
 }
 
 /** The first thing in which this implementation does not do as the vector says, if there is one. */
