@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import { EventStore, Follow, type LedgerError, type StagedEvent } from "@runledger/core"
+import { EventStore, Follow, LedgerError, type StagedEvent } from "@runledger/core"
 import { Effect, Option, Schedule, Stream } from "effect"
 import type { SqlError } from "effect/sql"
 import * as Append from "./internal/append.ts"
-import type { Database } from "./internal/database.ts"
+import type { Database, Tables } from "./internal/database.ts"
 import * as Labels from "./internal/labels.ts"
 import * as Read from "./internal/read.ts"
 import * as Restore from "./internal/restore.ts"
@@ -125,6 +125,30 @@ export const calls = (db: Database): Calls => {
       })
   }
 }
+
+/**
+ * An append into the transaction that is open, which is to be rolled back if it fails. It looks its events up first: what
+ * was committed before is skipped, and a statement that failed could not be followed by another.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const appendWithin =
+  (tables: Tables): Calls["append"] =>
+  (batch, options = {}) =>
+    Effect.andThen(check(batch, options), Append.write(tables, batch, options, true)).pipe(
+      Effect.mapError((error) => {
+        if (!isSqlError(error)) {
+          return error
+        }
+        return tables.isKnownEventId(error)
+          ? new LedgerError.UnavailableError({
+              message: `the ledger ${tables.name} has got facts of this batch from somebody else in this moment; try again: they are skipped then`,
+              cause: error.reason.cause
+            })
+          : tables.onSqlError(error)
+      })
+    )
 
 const list = <A>(page: (after: number) => Effect.Effect<Read.Listed<A>, ReadError>): Stream.Stream<A, ReadError> =>
   Stream.paginate(0, (after) =>

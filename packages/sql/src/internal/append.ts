@@ -4,7 +4,7 @@
 import { Cursor, EventStore, type StagedEvent } from "@runledger/core"
 import { Effect, Result } from "effect"
 import type { SqlError } from "effect/sql"
-import type { Database } from "./database.ts"
+import type { Database, Tables } from "./database.ts"
 import * as Labels from "./labels.ts"
 import * as Read from "./read.ts"
 import { bounds, idParam } from "./scope.ts"
@@ -12,7 +12,7 @@ import { bounds, idParam } from "./scope.ts"
 type Batch = ReadonlyArray<StagedEvent.StagedEvent>
 
 /** Fails unless each writer has the epoch of its latest claim. Nobody can claim it before the transaction ends. */
-const fence = Effect.fnUntraced(function* (db: Database, writers: ReadonlyArray<EventStore.Writer>) {
+const fence = Effect.fnUntraced(function* (db: Tables, writers: ReadonlyArray<EventStore.Writer>) {
   for (const writer of writers.toSorted((a, b) => (a.writer < b.writer ? -1 : 1))) {
     const [[current] = []] = yield* db.query(
       "UPDATE writers SET high_water = CASE WHEN epoch = ? AND high_water < ? THEN ? ELSE high_water END WHERE writer = ? RETURNING epoch",
@@ -27,10 +27,12 @@ const fence = Effect.fnUntraced(function* (db: Database, writers: ReadonlyArray<
 /** Gives a writer its next epoch. */
 export const raiseEpoch = (db: Database, writer: string) =>
   db
-    .query(
-      `INSERT INTO writers (writer, epoch, high_water) VALUES (?, 1, 0)
-       ON CONFLICT (writer) DO UPDATE SET epoch = writers.epoch + 1 RETURNING epoch, high_water`,
-      [writer]
+    .transaction(
+      db.query(
+        `INSERT INTO writers (writer, epoch, high_water) VALUES (?, 1, 0)
+         ON CONFLICT (writer) DO UPDATE SET epoch = writers.epoch + 1 RETURNING epoch, high_water`,
+        [writer]
+      )
     )
     .pipe(
       Effect.map(
@@ -44,7 +46,7 @@ export const raiseEpoch = (db: Database, writer: string) =>
     )
 
 /** The events of a batch that the ledger does not have. */
-const unknownOf = Effect.fnUntraced(function* (db: Database, batch: Batch) {
+const unknownOf = Effect.fnUntraced(function* (db: Tables, batch: Batch) {
   const known = yield* Read.byIds(
     db,
     batch.map(({ eventId }) => eventId)
@@ -67,7 +69,7 @@ const unknownOf = Effect.fnUntraced(function* (db: Database, batch: Batch) {
   return [...news.values()]
 })
 
-const expect = Effect.fnUntraced(function* (db: Database, all: ReadonlyArray<EventStore.Expected>) {
+const expect = Effect.fnUntraced(function* (db: Tables, all: ReadonlyArray<EventStore.Expected>) {
   for (const expected of all) {
     const { last } = yield* bounds(db, expected.scope)
     if (Result.getOrThrow(Cursor.sequence(expected.scope, expected.cursor)) !== last) {
@@ -76,7 +78,7 @@ const expect = Effect.fnUntraced(function* (db: Database, all: ReadonlyArray<Eve
   }
 })
 
-const saveStates = Effect.fnUntraced(function* (db: Database, states: ReadonlyArray<EventStore.RunState>) {
+const saveStates = Effect.fnUntraced(function* (db: Tables, states: ReadonlyArray<EventStore.RunState>) {
   for (const { labels, ordinal, runId, state } of states.toSorted((a, b) => (a.runId < b.runId ? -1 : 1))) {
     const saved = yield* db.query(
       "UPDATE runs SET state = ?, ordinal = ?, labels = coalesce(?, labels) WHERE run_id = ? RETURNING id",
@@ -89,29 +91,36 @@ const saveStates = Effect.fnUntraced(function* (db: Database, states: ReadonlyAr
 })
 
 /**
+ * Writes a batch into the transaction that is open. With `lookUp`, its ids are looked up first: what is in the ledger
+ * already is left out.
+ */
+export const write = Effect.fnUntraced(function* (
+  db: Tables,
+  batch: Batch,
+  { expected = [], runs = [], writers = [] }: EventStore.AppendOptions,
+  lookUp: boolean
+) {
+  yield* fence(db, writers)
+  let news = batch
+  if (lookUp) {
+    yield* db.lock(batch)
+    news = yield* unknownOf(db, batch)
+    if (news.length === 0 && batch.length > 0) {
+      return
+    }
+    yield* expect(db, expected)
+  }
+  yield* db.insert(news)
+  yield* saveStates(db, runs)
+})
+
+/**
  * Commits a batch. Ids are almost always new, so they are looked up only when one turns out not to be, or when it
  * matters whether all of them are known.
  */
 export const append = (db: Database, batch: Batch, options: EventStore.AppendOptions) => {
-  const { expected = [], runs = [], writers = [] } = options
-  const commit = (lookUp: boolean) =>
-    db.transaction(
-      Effect.gen(function* () {
-        yield* fence(db, writers)
-        let news = batch
-        if (lookUp) {
-          yield* db.lock(batch)
-          news = yield* unknownOf(db, batch)
-          if (news.length === 0 && batch.length > 0) {
-            return
-          }
-          yield* expect(db, expected)
-        }
-        yield* db.insert(news)
-        yield* saveStates(db, runs)
-      })
-    )
-  return commit(expected.length > 0).pipe(
+  const commit = (lookUp: boolean) => db.transaction(write(db, batch, options, lookUp))
+  return commit((options.expected ?? []).length > 0).pipe(
     Effect.catchIf(
       (error): error is SqlError.SqlError => error._tag === "SqlError" && db.isKnownEventId(error),
       () => commit(true)

@@ -15,15 +15,13 @@ export type Place = Pick<
   "threadSequence" | "runSequence" | "position" | "recordedAt" | "erased"
 >
 
-export interface Database {
+/** The tables of a ledger through one connection, on which somebody else begins and ends the transactions. */
+export interface Tables {
   /** What messages call the ledger. */
   readonly name: string
 
   /** Runs a statement, whose parameters are written `?`. */
   readonly query: (text: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError>
-
-  /** Runs statements in one transaction, that of a writer. */
-  readonly transaction: <A, E>(statements: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError.SqlError>
 
   /** An event id as a parameter. */
   readonly idParam: (eventId: string) => unknown
@@ -31,14 +29,8 @@ export interface Database {
   /** What an error of the database means. */
   readonly onSqlError: (error: SqlError.SqlError) => LedgerError.IntegrityError | LedgerError.UnavailableError
 
-  /** Whether a statement that failed so may succeed a moment later: somebody else has a lock, a connection was lost. */
-  readonly isTransient: (error: SqlError.SqlError) => boolean
-
   /** Whether an insert failed because the ledger has an event with the same id. */
   readonly isKnownEventId: (error: SqlError.SqlError) => boolean
-
-  /** Who has claimed the name of a writer. */
-  readonly locks: Locks
 
   /** In a transaction, makes others that append to the scopes of these events wait until it ends. */
   readonly lock: (events: ReadonlyArray<StagedEvent.StagedEvent>) => Effect.Effect<void, SqlError.SqlError>
@@ -51,6 +43,17 @@ export interface Database {
     events: ReadonlyArray<StagedEvent.StagedEvent>,
     places?: ReadonlyArray<Place>
   ) => Effect.Effect<void, SqlError.SqlError | LedgerError.ValidationError>
+}
+
+export interface Database extends Tables {
+  /** Runs statements in one transaction, that of a writer. */
+  readonly transaction: <A, E>(statements: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError.SqlError>
+
+  /** Whether a statement that failed so may succeed a moment later: somebody else has a lock, a connection was lost. */
+  readonly isTransient: (error: SqlError.SqlError) => boolean
+
+  /** Who has claimed the name of a writer. */
+  readonly locks: Locks
 
   /** In a transaction, makes positions go on after one that a restored ledger has used up. */
   readonly goOnAfter: (position: number) => Effect.Effect<void, SqlError.SqlError>

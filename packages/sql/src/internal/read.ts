@@ -4,7 +4,7 @@
 import { type CanonicalEvent, Cursor, EventStore, type Lifecycle, StagedEvent } from "@runledger/core"
 import { Effect, Result } from "effect"
 import { damaged } from "./damaged.ts"
-import type { Database, Row } from "./database.ts"
+import type { Database, Row, Tables } from "./database.ts"
 import * as EventRow from "./eventRow.ts"
 import * as Labels from "./labels.ts"
 import { bounds, idParam, sqlOf } from "./scope.ts"
@@ -27,7 +27,7 @@ const filterSql = ({ kinds, visibility }: EventStore.Filter): { readonly where: 
   params: [...(kinds ?? []).map(idParam), ...(visibility ?? []).map((name) => EventRow.visibilities.indexOf(name))]
 })
 
-const facts = Effect.fnUntraced(function* (db: Database, rows: ReadonlyArray<Row>) {
+const facts = Effect.fnUntraced(function* (db: Tables, rows: ReadonlyArray<Row>) {
   const facts: Array<CanonicalEvent.CanonicalEvent> = []
   for (const row of rows) {
     facts.push(yield* Effect.fromResult(Result.mapError(EventRow.decode(row), (what) => damaged(db.name, what))))
@@ -135,7 +135,7 @@ export const count = (db: Database, scope: Cursor.ReadScope) => {
 const lookupLimit = 100
 
 /** The facts with these ids. */
-export const byIds = Effect.fnUntraced(function* (db: Database, eventIds: ReadonlyArray<string>) {
+export const byIds = Effect.fnUntraced(function* (db: Tables, eventIds: ReadonlyArray<string>) {
   const found = new Map<string, CanonicalEvent.CanonicalEvent>()
   for (let at = 0; at < eventIds.length; at += lookupLimit) {
     const ids = eventIds.slice(at, at + lookupLimit)

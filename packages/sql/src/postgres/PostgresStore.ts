@@ -2,9 +2,11 @@
  * The store over a PostgreSQL database.
  */
 import { PgClient, type PgConnection } from "@effect/sql-pg"
-import { type EventStore, LedgerError } from "@runledger/core"
-import { Effect, identity, Redacted, type Scope } from "effect"
+import { EventStore, LedgerError, Transaction } from "@runledger/core"
+import { Context, Effect, identity, Redacted, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
+import { SqlClient } from "effect/sql"
+import * as CommitWith from "../internal/commitWith.ts"
 import type { Database } from "../internal/database.ts"
 import * as SqlEventStore from "../SqlEventStore.ts"
 import { compact } from "./compact.ts"
@@ -13,8 +15,8 @@ import * as Insert from "./insert.ts"
 import * as Locks from "./locks.ts"
 import * as Positions from "./positions.ts"
 import * as Schema from "./schema.ts"
-import { transaction } from "./transaction.ts"
-import { param, types } from "./values.ts"
+import { begin, transaction } from "./transaction.ts"
+import { appTypes, fromApp, param, types } from "./values.ts"
 import * as Watch from "./watch.ts"
 
 /**
@@ -58,10 +60,8 @@ const numbered = (text: string): string => {
   return text.replaceAll("?", () => `$${++parameters}`)
 }
 
-/** The store over a ledger that is opened for as long as the scope lives. */
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<EventStore.EventStoreShape, OpenError, Scope.Scope> {
+/** Opens the ledger for as long as the scope lives. */
+const open = Effect.fnUntraced(function* (options: Options) {
   const { readOnly = false } = options
   const url = Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url)
   const name = nameOf(Redacted.value(url))
@@ -74,13 +74,13 @@ export const make = Effect.fnUntraced(function* (
   const onSqlError = fromSqlError(name)
   const config: PgConnection.Config = {
     url,
-    types,
     maxMessageSize,
     // So that a server that went away without a word is noticed.
     keepAlive: "30 seconds",
     ...(readOnly ? { startupParameters: { default_transaction_read_only: "on" } } : {})
   }
-  const sql = yield* PgClient.make(config).pipe(Effect.provide(Reactivity.layer), Effect.mapError(onSqlError))
+  const ownConfig = { ...config, types }
+  const sql = yield* PgClient.make(ownConfig).pipe(Effect.provide(Reactivity.layer), Effect.mapError(onSqlError))
 
   const opened = Effect.andThen(
     Schema.prepare(sql, name, readOnly),
@@ -97,19 +97,56 @@ export const make = Effect.fnUntraced(function* (
   const query: Database["query"] = (text, params) => sql.unsafe(numbered(text), params.map(param)).values
 
   const { committed, signal } = yield* Watch.make(sql, String(channel))
+  const tables = { name, idParam: identity, onSqlError, isKnownEventId }
   const calls = SqlEventStore.calls({
-    name,
+    ...tables,
     query,
     transaction: (statements) => transaction(sql, statements),
     ...Insert.make(query),
-    idParam: identity,
-    onSqlError,
     isTransient,
-    isKnownEventId,
-    locks: yield* Locks.make(config, String(channel)),
+    locks: yield* Locks.make(ownConfig, String(channel)),
     ceiling: Positions.ceiling(query),
     committed,
     compact: compact(name, sql)
   })
-  return SqlEventStore.fromCalls(calls, signal)
+  return {
+    store: SqlEventStore.fromCalls(calls, signal),
+    config,
+    tables,
+    notify: Effect.andThen(committed, Effect.sync(signal.notify))
+  }
+})
+
+/** The store over a ledger that is opened for as long as the scope lives. */
+export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
+  Effect.map(open(options), ({ store }) => store)
+
+/**
+ * The services of a ledger with a client of an app. The client has connections of its own: however long an app keeps
+ * them, the ledger has its own.
+ */
+export const makeSql = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<
+  Context.Context<EventStore.EventStore | Transaction.Transaction | SqlClient.SqlClient | PgClient.PgClient>,
+  OpenError,
+  Scope.Scope | Reactivity.Reactivity
+> {
+  const { config, notify, store, tables } = yield* open(options)
+  const sql = yield* Effect.mapError(PgClient.make({ ...config, types: appTypes }), tables.onSqlError)
+  const query: Database["query"] = (text, params) =>
+    Effect.map(sql.unsafe(numbered(text), params.map(param)).values, (rows) => rows.map((row) => row.map(fromApp)))
+  const commitWith = CommitWith.make({
+    sql,
+    begin,
+    append: SqlEventStore.appendWithin({ ...tables, query, ...Insert.make(query) }),
+    isTransient,
+    notify,
+    onSqlError: tables.onSqlError
+  })
+  return Context.make(EventStore.EventStore, store).pipe(
+    Context.add(Transaction.Transaction, { commitWith }),
+    Context.add(SqlClient.SqlClient, sql),
+    Context.add(PgClient.PgClient, sql)
+  )
 })

@@ -34,6 +34,27 @@ const int8: PgTypes.Codec<number | bigint> = {
 export const types = PgTypes.makeRegistry()
 types.register(PgTypes.OID.int8, int8, { arrayOid: PgTypes.OID.int8Array })
 
+const readBigint = (bytes: Uint8Array, offset: number): Result.Result<bigint> =>
+  Result.succeed(new DataView(bytes.buffer, bytes.byteOffset + offset, 8).getBigInt64(0))
+
+/** An `int8` as the bigint that it is to an app, which takes the numbers of the store as well. */
+const appInt8: PgTypes.Codec<number | bigint> = {
+  encode: int8.encode,
+  decode: (bytes) => readBigint(bytes, 0),
+  read: readBigint,
+  write: (sink, value) => {
+    sink.bigInt64(BigInt(value))
+    return Result.void
+  }
+}
+
+/** The types of an app's connection: those of `@effect/sql-pg`, on which the store can append too. */
+export const appTypes = PgTypes.makeRegistry()
+appTypes.register(PgTypes.OID.int8, appInt8, { arrayOid: PgTypes.OID.int8Array })
+
+/** A value from an app's connection as the store knows it. */
+export const fromApp = (value: unknown): unknown => (typeof value === "bigint" ? Number(value) : value)
+
 const arrayOf =
   <A>(oid: number) =>
   (values: ReadonlyArray<A>): PgTypes.Parameter =>

@@ -2,9 +2,10 @@
  * The store over a SQLite file, in the thread that makes it.
  */
 import type { EventStore, LedgerError } from "@runledger/core"
-import { Effect, type Scope } from "effect"
+import { Effect, type Scope, Semaphore } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
+import { randomUUID } from "node:crypto"
 import { resolve } from "node:path"
 import type { Database } from "../internal/database.ts"
 import { uuidBytes } from "../internal/eventRow.ts"
@@ -16,6 +17,7 @@ import * as Locks from "./locks.ts"
 import * as NodeSqliteClient from "./NodeSqliteClient.ts"
 import * as File from "./open.ts"
 import * as Schema from "./schema.ts"
+import * as Session from "./Session.ts"
 import * as Watch from "./watch.ts"
 
 /**
@@ -42,15 +44,25 @@ export interface SqliteCalls extends SqlEventStore.Calls {
   readonly version: () => Effect.Effect<number, LedgerError.ReadError>
 }
 
-/** Opens the ledger for as long as the scope lives. */
-export const open = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<SqliteCalls, OpenError, Scope.Scope> {
-  const inMemory = options.path === ":memory:"
-  // Absolute, so that it stays the same file when the process changes its folder, and is not read as a URI by SQLite.
-  const path = inMemory ? options.path : resolve(options.path)
+const isInMemory = ({ path }: Options): boolean => path === ":memory:"
+
+/** Absolute, so that it stays the same file when the process changes its folder, and is not read as a URI by SQLite. */
+export const nameOf = (options: Options): string => (isInMemory(options) ? options.path : resolve(options.path))
+
+/** An open ledger, and what a session of an app needs of it. */
+interface Opened {
+  readonly calls: SqliteCalls
+  readonly parts: Session.Parts
+}
+
+const openAt = Effect.fnUntraced(function* (
+  options: Options,
+  path: string
+): Effect.fn.Return<Opened, OpenError, Scope.Scope> {
+  const inMemory = isInMemory(options)
   const readOnly = options.readOnly ?? false
-  const onSqlError = fromSqlError(path)
+  const name = nameOf(options)
+  const onSqlError = fromSqlError(name)
   if (!inMemory) {
     yield* File.check(path, readOnly)
   }
@@ -59,7 +71,7 @@ export const open = Effect.fnUntraced(function* (
     Effect.mapError(onSqlError)
   )
   const provideSql = Effect.provideService(SqlClient.SqlClient, sql)
-  yield* Schema.prepare(path, readOnly).pipe(
+  yield* Schema.prepare(name, readOnly).pipe(
     provideSql,
     Effect.retry({
       schedule: SqlEventStore.patience,
@@ -69,37 +81,61 @@ export const open = Effect.fnUntraced(function* (
   )
   const stillThere = inMemory ? Effect.void : yield* File.watch(path)
   const locks = yield* Locks.make(inMemory || readOnly ? undefined : yield* File.real(path))
+  const turn = Semaphore.makeUnsafe(1)
   let commits = 0
   const query: Database["query"] = (text, params) => sql.unsafe(text, params).values
-  const calls = SqlEventStore.calls({
-    name: path,
-    query,
-    ...Insert.make(sql, query),
+  const { insert, keepingTail } = Insert.make(query)
+  const tables = {
+    name,
     idParam: uuidBytes,
     onSqlError,
-    isTransient: isBusy,
     isKnownEventId,
-    locks,
     // A transaction that writes is the only one.
-    lock: () => Effect.void,
+    lock: () => Effect.void
+  }
+  const calls = SqlEventStore.calls({
+    ...tables,
+    query,
+    insert,
+    transaction: (statements) => turn.withPermit(keepingTail(sql.withTransaction(statements))),
+    isTransient: isBusy,
+    locks,
     goOnAfter: () => Effect.void,
     ceiling: Effect.succeed(Number.MAX_SAFE_INTEGER),
     committed: Effect.suspend(() => {
       commits += 1
       return stillThere
     }),
-    compact: inMemory ? Effect.void : compact(path, sql)
+    compact: inMemory ? Effect.void : compact(path, sql, turn)
   })
   return {
-    ...calls,
-    version: () =>
-      query("PRAGMA data_version", []).pipe(
-        Effect.map(([row = []]) => Number(row[0]) + commits),
-        Effect.mapError(onSqlError)
-      )
+    calls: {
+      ...calls,
+      version: () =>
+        query("PRAGMA data_version", []).pipe(
+          Effect.map(([row = []]) => Number(row[0]) + commits),
+          Effect.mapError(onSqlError)
+        )
+    },
+    parts: { path, readOnly, turn, tables, committed: () => stillThere }
   }
+})
+
+/** Opens the ledger for as long as the scope lives. */
+export const open = (options: Options): Effect.Effect<Opened, OpenError, Scope.Scope> =>
+  openAt(options, nameOf(options))
+
+/** Opens the ledger and a session of an app, for as long as the scope lives. */
+export const openSql = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Opened & { readonly session: Session.Opened }, OpenError, Scope.Scope> {
+  // In memory, two connections find each other by a name.
+  const path = isInMemory(options) ? `file:/${randomUUID()}?vfs=memdb` : nameOf(options)
+  const opened = yield* openAt(options, path)
+  const session = yield* Effect.mapError(Session.make(opened.parts), opened.parts.tables.onSqlError)
+  return { ...opened, session }
 })
 
 /** The store over a ledger that is opened for as long as the scope lives. */
 export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
-  Watch.watched(open(options))
+  Effect.map(Watch.watched(open(options)), ({ store }) => store)

@@ -13,7 +13,7 @@ import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
 /** `errno` is the name under which Effect's classifier looks for SQLite's code, which Node calls `errcode`. */
-const sqlError = (cause: unknown, operation: string): SqlError.SqlError => {
+export const sqlError = (cause: unknown, operation: string): SqlError.SqlError => {
   if (Predicate.hasProperty(cause, "errcode")) {
     Object.assign(cause, { errno: cause.errcode })
   }
@@ -24,58 +24,119 @@ const sqlError = (cause: unknown, operation: string): SqlError.SqlError => {
 const attempt = <A>(operation: string, evaluate: () => A): Effect.Effect<A, SqlError.SqlError> =>
   Effect.try({ try: evaluate, catch: (cause) => sqlError(cause, operation) })
 
-interface Connection extends SqlConnection.Connection {
-  readonly database: DatabaseSync
+/** A statement, and how its rows are wanted: as objects or as values, and integers as numbers or as bigints. */
+export interface Query {
+  readonly sql: string
+  readonly params: ReadonlyArray<unknown>
+  readonly rows: "objects" | "arrays"
+  readonly bigints: boolean
+  readonly prepared: boolean
 }
 
-const all = (statement: StatementSync, params: ReadonlyArray<unknown>, arrays: boolean): ReadonlyArray<unknown> => {
-  statement.setReturnArrays(arrays)
-  return statement.all(...(params as ReadonlyArray<SQLInputValue>))
+/** An open database. */
+export interface Handle {
+  readonly database: DatabaseSync
+  readonly run: (query: Query) => Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
+}
+
+interface Connection extends SqlConnection.Connection {
+  readonly database: DatabaseSync
 }
 
 /** How many statements are kept prepared: more than a store has, but for those whose text depends on how much is asked. */
 const preparedLimit = 200
 
-const connect = (database: DatabaseSync): Connection => {
-  const prepared = new Map<string, StatementSync>()
+const handle = (database: DatabaseSync): Handle => {
+  const kept = new Map<string, StatementSync>()
 
-  const prepare = (sql: string): StatementSync => {
-    let statement = prepared.get(sql)
-    if (statement === undefined) {
-      statement = database.prepare(sql)
-      const [oldest] = prepared.keys()
-      if (prepared.size >= preparedLimit && oldest !== undefined) {
-        prepared.delete(oldest)
-      }
-      prepared.set(sql, statement)
+  const prepare = (sql: string, bigints: boolean): StatementSync => {
+    const statement = database.prepare(sql)
+    if (bigints) {
+      statement.setReadBigInts(true)
     }
     return statement
   }
 
-  const objects =
-    (find: (sql: string) => StatementSync): SqlConnection.Connection["execute"] =>
-    (sql, params, transformRows) =>
-      attempt("execute", () => {
-        const rows = all(find(sql), params, false) as ReadonlyArray<object>
-        return transformRows === undefined ? rows : transformRows(rows)
-      })
-  const values =
-    (find: (sql: string) => StatementSync): SqlConnection.Connection["executeValues"] =>
-    (sql, params) =>
-      attempt("execute", () => all(find(sql), params, true) as ReadonlyArray<ReadonlyArray<unknown>>)
-  const execute = objects(prepare)
+  const find = (sql: string, bigints: boolean): StatementSync => {
+    const key = bigints ? `bigints ${sql}` : sql
+    let statement = kept.get(key)
+    if (statement === undefined) {
+      statement = prepare(sql, bigints)
+      const [oldest] = kept.keys()
+      if (kept.size >= preparedLimit && oldest !== undefined) {
+        kept.delete(oldest)
+      }
+      kept.set(key, statement)
+    }
+    return statement
+  }
 
   return {
     database,
+    run: ({ bigints, params, prepared, rows, sql }) =>
+      attempt("execute", () => {
+        const statement = prepared ? find(sql, bigints) : prepare(sql, bigints)
+        statement.setReturnArrays(rows === "arrays")
+        // Node would take its properties for named parameters, and leave the parameter NULL.
+        const [first] = params
+        if (
+          typeof first === "function" ||
+          (typeof first === "object" && first !== null && !ArrayBuffer.isView(first))
+        ) {
+          throw new TypeError("Provided value cannot be bound to SQLite parameter 1.")
+        }
+        return statement.all(...(params as ReadonlyArray<SQLInputValue>))
+      })
+  }
+}
+
+/** A connection whose statements somebody runs. */
+export const connection = (run: Handle["run"]): SqlConnection.Connection => {
+  const objects =
+    (prepared: boolean): SqlConnection.Connection["execute"] =>
+    (sql, params, transformRows) => {
+      const rows = run({ sql, params, rows: "objects", bigints: false, prepared }) as Effect.Effect<
+        ReadonlyArray<object>,
+        SqlError.SqlError
+      >
+      return transformRows === undefined ? rows : Effect.map(rows, transformRows)
+    }
+  const values =
+    (prepared: boolean): SqlConnection.Connection["executeValues"] =>
+    (sql, params) =>
+      run({ sql, params, rows: "arrays", bigints: false, prepared }) as Effect.Effect<
+        ReadonlyArray<ReadonlyArray<unknown>>,
+        SqlError.SqlError
+      >
+  const execute = objects(true)
+  return {
     execute,
     executeRaw: (sql, params) => execute(sql, params, undefined),
     // All rows at once: an open iterator would hold the one connection while its reader does something else.
     executeStream: (sql, params, transformRows) => Stream.fromIterableEffect(execute(sql, params, transformRows)),
-    executeValues: values(prepare),
-    executeValuesUnprepared: values((sql) => database.prepare(sql)),
-    executeUnprepared: objects((sql) => database.prepare(sql))
+    executeValues: values(true),
+    executeValuesUnprepared: values(false),
+    executeUnprepared: objects(false)
   }
 }
+
+/** Opens a database for as long as the scope lives. */
+export const open = (options: {
+  readonly path: string
+  readonly readOnly: boolean
+}): Effect.Effect<Handle, SqlError.SqlError, Scope.Scope> =>
+  Effect.acquireRelease(
+    attempt(
+      "connect",
+      () =>
+        new DatabaseSync(options.path, {
+          readOnly: options.readOnly,
+          timeout: 0,
+          enableForeignKeyConstraints: false
+        })
+    ),
+    (database) => Effect.sync(() => database.close())
+  ).pipe(Effect.map(handle))
 
 /**
  * Opens a database for as long as the scope lives. A statement that needs a lock which another process has fails at
@@ -88,21 +149,11 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly path: string
   readonly readOnly: boolean
 }): Effect.fn.Return<SqlClient.SqlClient, SqlError.SqlError, Scope.Scope | Reactivity.Reactivity> {
-  const database = yield* Effect.acquireRelease(
-    attempt(
-      "connect",
-      () =>
-        new DatabaseSync(options.path, {
-          readOnly: options.readOnly,
-          timeout: 0,
-          enableForeignKeyConstraints: false
-        })
-    ),
-    (database) => Effect.sync(() => database.close())
-  )
+  const { database, run } = yield* open(options)
+  const shared: Connection = { ...connection(run), database }
   return yield* SqlClient.make({
     ...SqlClient.makeSqliteAcquirers({
-      connection: Effect.succeed(connect(database)),
+      connection: Effect.succeed(shared),
       semaphore: Semaphore.makeUnsafe(1),
       isTransaction: (connection) => connection.database.isTransaction
     }),

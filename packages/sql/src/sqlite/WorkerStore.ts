@@ -3,9 +3,12 @@
  */
 import { type EventStore, LedgerError, type StagedEvent } from "@runledger/core"
 import { Effect, type Scope } from "effect"
+import { SqlError } from "effect/sql"
 import { Worker } from "node:worker_threads"
 import type { OpenError, Options, SqliteCalls } from "./InThreadStore.ts"
-import { fromPlain, pack, type Reply, type Request } from "./protocol.ts"
+import { sqlError } from "./NodeSqliteClient.ts"
+import { fromPlain, pack, type Reply, type Request, type Start } from "./protocol.ts"
+import type { Session } from "./Session.ts"
 import * as Watch from "./watch.ts"
 
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url)
@@ -19,24 +22,36 @@ interface Connection {
     method: Request["method"],
     ...args: ReadonlyArray<unknown>
   ) => Effect.Effect<A, E | LedgerError.UnavailableError>
+
+  /** As {@link Connection.call}, but a call that is interrupted is told to stop, and has come to an end when this has. */
+  readonly ask: <A, E extends LedgerError.StoreError | SqlError.SqlError>(
+    method: Request["method"],
+    ...args: ReadonlyArray<unknown>
+  ) => Effect.Effect<A, E | LedgerError.UnavailableError>
+
+  /** Whether the session had a transaction open when the worker last answered. */
+  readonly isTransaction: () => boolean
+
   readonly close: Effect.Effect<void>
 }
 
-const connect = (options: Options): Connection => {
+const connect = (start: Start): Connection => {
+  const { options } = start
   // Flags of the process may not be fit for a worker: with --input-type, for one, it does not start.
-  const worker = new Worker(entry, { workerData: options, execArgv: [], name: "runledger" })
-  const waiting = new Map<number, (reply: Effect.Effect<unknown, LedgerError.StoreError>) => void>()
+  const worker = new Worker(entry, { workerData: start, execArgv: [], name: "runledger" })
+  const waiting = new Map<number, (reply: Effect.Effect<unknown, LedgerError.StoreError | SqlError.SqlError>) => void>()
   let requests = 0
+  let isTransaction = false
   let stopped: LedgerError.UnavailableError | undefined
   let onExit: (() => void) | undefined
 
   const send = (request: Request): void => {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    worker.postMessage(request)
     // The process does not end while an answer is owed, and does not wait for an idle worker.
     if (waiting.size === 0) {
       worker.ref()
     }
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    worker.postMessage(request)
   }
 
   const stop = (why: string, cause?: unknown): void => {
@@ -44,6 +59,7 @@ const connect = (options: Options): Connection => {
       message: `the worker of the ledger ${options.path} stopped (${why}); what was not confirmed may not be saved: open the ledger again`,
       ...(cause === undefined ? {} : { cause })
     })
+    isTransaction = false
     for (const resume of waiting.values()) {
       resume(Effect.fail(stopped))
     }
@@ -56,6 +72,7 @@ const connect = (options: Options): Connection => {
     onExit?.()
   })
   worker.on("message", (reply: Reply) => {
+    isTransaction = reply.isTransaction ?? false
     const resume = waiting.get(reply.id)
     waiting.delete(reply.id)
     if (waiting.size === 0 && onExit === undefined) {
@@ -69,17 +86,41 @@ const connect = (options: Options): Connection => {
     resume?.(error === undefined ? Effect.die(new Error(reply.error.fields.message)) : Effect.fail(error))
   })
 
+  /** Sends a call, and tells its number. */
+  const request = <A, E>(
+    method: Request["method"],
+    args: ReadonlyArray<unknown>,
+    resume: (reply: Effect.Effect<A, E | LedgerError.UnavailableError>) => void
+  ): number => {
+    requests += 1
+    if (stopped !== undefined) {
+      resume(Effect.fail(stopped))
+      return requests
+    }
+    send({ id: requests, method, args })
+    waiting.set(requests, (reply) => resume(reply as Effect.Effect<A, E>))
+    return requests
+  }
+
   return {
     call: <A, E extends LedgerError.StoreError>(method: Request["method"], ...args: ReadonlyArray<unknown>) =>
+      Effect.callback<A, E | LedgerError.UnavailableError>((resume) => void request(method, args, resume)),
+    ask: <A, E extends LedgerError.StoreError | SqlError.SqlError>(
+      method: Request["method"],
+      ...args: ReadonlyArray<unknown>
+    ) =>
       Effect.callback<A, E | LedgerError.UnavailableError>((resume) => {
-        if (stopped !== undefined) {
-          resume(Effect.fail(stopped))
-          return
-        }
-        requests += 1
-        send({ id: requests, method, args })
-        waiting.set(requests, (reply) => resume(reply as Effect.Effect<A, E>))
+        const id = request(method, args, resume)
+        return Effect.callback<void>((ended) => {
+          if (!waiting.has(id)) {
+            ended(Effect.void)
+            return
+          }
+          waiting.set(id, () => ended(Effect.void))
+          send({ id, method: "interrupt", args: [] })
+        })
       }),
+    isTransaction: () => isTransaction,
     close: Effect.callback((resume) => {
       if (stopped !== undefined) {
         resume(Effect.void)
@@ -92,34 +133,75 @@ const connect = (options: Options): Connection => {
   }
 }
 
-/** Starts the worker and opens the ledger there, for as long as the scope lives. */
-const open = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<SqliteCalls, OpenError, Scope.Scope> {
-  const { call } = yield* Effect.acquireRelease(
-    Effect.sync(() => connect(options)),
+const connected = Effect.fnUntraced(function* (start: Start): Effect.fn.Return<Connection, OpenError, Scope.Scope> {
+  const connection = yield* Effect.acquireRelease(
+    Effect.sync(() => connect(start)),
     ({ close }) => close
   )
-  yield* call<void, OpenError>("open")
-  return {
-    append: (batch: ReadonlyArray<StagedEvent.StagedEvent>, options) =>
-      Effect.suspend(() => call("append", pack(batch), options)),
-    claim: (writer) => call("claim", writer),
-    // A worker that is gone holds nothing.
-    release: (claimed) => Effect.ignore(call<void, never>("release", claimed)),
-    read: (options) => call("read", options),
-    count: (scope) => call("count", scope),
-    get: (eventId) => call("get", eventId),
-    run: (runId) => call("run", runId),
-    runs: (after, filter) => call("runs", after, filter),
-    threads: (after) => call("threads", after),
-    writers: (after) => call("writers", after),
-    pruneSlice: (options, after) => call("pruneSlice", options, after),
-    eraseSlice: (threadId, after) => call("eraseSlice", threadId, after),
-    compact: () => call("compact"),
-    restore: (part) => call("restore", part),
-    version: () => call("version")
-  }
+  yield* connection.call<void, OpenError>("open")
+  return connection
 })
+
+const callsOf = ({ call }: Connection): SqliteCalls => ({
+  append: (batch: ReadonlyArray<StagedEvent.StagedEvent>, options) =>
+    Effect.suspend(() => call("append", pack(batch), options)),
+  claim: (writer) => call("claim", writer),
+  // A worker that is gone holds nothing.
+  release: (claimed) => Effect.ignore(call<void, never>("release", claimed)),
+  read: (options) => call("read", options),
+  count: (scope) => call("count", scope),
+  get: (eventId) => call("get", eventId),
+  run: (runId) => call("run", runId),
+  runs: (after, filter) => call("runs", after, filter),
+  threads: (after) => call("threads", after),
+  writers: (after) => call("writers", after),
+  pruneSlice: (options, after) => call("pruneSlice", options, after),
+  eraseSlice: (threadId, after) => call("eraseSlice", threadId, after),
+  compact: () => call("compact"),
+  restore: (part) => call("restore", part),
+  version: () => call("version")
+})
+
+/** To a statement, a worker that is gone is a connection that was lost. */
+const lost = (cause: LedgerError.UnavailableError): SqlError.SqlError =>
+  new SqlError.SqlError({
+    reason: new SqlError.ConnectionError({ message: cause.message, operation: "execute", cause })
+  })
+
+const sessionOf = ({ ask, isTransaction }: Connection): Session => {
+  const statement = <A>(method: Request["method"], ...args: ReadonlyArray<unknown>) =>
+    ask<A, SqlError.SqlError>(method, ...args).pipe(
+      Effect.mapError((error) => (error._tag === "SqlError" ? error : lost(error))),
+      // A parameter that cannot be sent is none that SQLite knows.
+      Effect.catchDefect((defect) =>
+        defect instanceof DOMException ? Effect.fail(sqlError(defect, "execute")) : Effect.die(defect)
+      )
+    )
+  return {
+    alone: (query) => statement("alone", query),
+    reserve: () => statement("reserve"),
+    statement: (query) => statement("statement", query),
+    appendWithin: (batch, options) => Effect.suspend(() => ask("appendWithin", pack(batch), options)),
+    free: () => Effect.ignore(ask<void, never>("free")),
+    committed: () => ask("committed"),
+    isTransaction
+  }
+}
 
 /** The store over a ledger that is opened in a worker for as long as the scope lives. */
 export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
-  Watch.watched(open(options))
+  Effect.map(
+    Watch.watched(
+      Effect.map(connected({ options, withSession: false }), (connection) => ({ calls: callsOf(connection) }))
+    ),
+    ({ store }) => store
+  )
+
+/** Opens the ledger in a worker, with a session of an app, for as long as the scope lives. */
+export const openSql = (
+  options: Options
+): Effect.Effect<{ readonly calls: SqliteCalls; readonly session: Session }, OpenError, Scope.Scope> =>
+  Effect.map(connected({ options, withSession: true }), (connection) => ({
+    calls: callsOf(connection),
+    session: sessionOf(connection)
+  }))

@@ -2,7 +2,7 @@
  * How the file gets smaller, and loses every byte of what was deleted.
  */
 import { LedgerError } from "@runledger/core"
-import { Effect } from "effect"
+import { Effect, type Semaphore } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { patience } from "../SqlEventStore.ts"
 
@@ -21,6 +21,7 @@ const checkpoint = Effect.fnUntraced(function* (path: string, sql: SqlClient.Sql
  */
 export const compact = (
   path: string,
-  sql: SqlClient.SqlClient
+  sql: SqlClient.SqlClient,
+  turn: Semaphore.Semaphore
 ): Effect.Effect<void, SqlError.SqlError | LedgerError.UnavailableError> =>
-  Effect.andThen(sql.unsafe("VACUUM").unprepared, Effect.retry(checkpoint(path, sql), patience))
+  Effect.andThen(turn.withPermit(sql.unsafe("VACUUM").unprepared), Effect.retry(checkpoint(path, sql), patience))

@@ -19,12 +19,15 @@ export const isBusy = (error: SqlError.SqlError): boolean => {
 export const isKnownEventId = ({ reason }: SqlError.SqlError): boolean =>
   reason._tag === "UniqueViolation" && reason.constraint === "events.event_id"
 
-/** Turns an error of SQLite into one of the ledger at this path. */
+/** Turns an error of SQLite into one of the ledger at this path; that its worker is gone says so itself. */
 export const fromSqlError =
   (path: string) =>
   (error: SqlError.SqlError): LedgerError.IntegrityError | LedgerError.UnavailableError => {
     const unavailable = (what: string): LedgerError.UnavailableError =>
       new LedgerError.UnavailableError({ message: `the ledger ${path} ${what}`, cause: error.reason.cause })
+    if (error.reason.cause instanceof LedgerError.UnavailableError) {
+      return error.reason.cause
+    }
     switch (resultCode(error)) {
       case 5: // SQLITE_BUSY
       case 6: // SQLITE_LOCKED

@@ -3,8 +3,8 @@
  * statement.
  */
 import { EventStore, type LedgerError, type StagedEvent } from "@runledger/core"
-import { Clock, Effect, Semaphore } from "effect"
-import type { SqlClient, SqlError } from "effect/sql"
+import { Clock, Effect } from "effect"
+import type { SqlError } from "effect/sql"
 import type { Database, Place } from "../internal/database.ts"
 import * as EventRow from "../internal/eventRow.ts"
 
@@ -68,11 +68,14 @@ const inserts = Array.from(
 )
 
 /**
- * Makes the insert of a ledger, and the transaction that it runs in. Transactions wait for one another until the tail is
- * that of the last commit.
+ * Makes the insert of a connection, and what makes a transaction keep the tail: without it, each insert begins with
+ * what it finds. Transactions that keep the tail must wait for one another.
  */
-export const make = (sql: SqlClient.SqlClient, query: Database["query"]): Pick<Database, "insert" | "transaction"> => {
-  const turn = Semaphore.makeUnsafe(1)
+export const make = (
+  query: Database["query"]
+): Pick<Database, "insert"> & {
+  readonly keepingTail: <A, E>(transaction: Effect.Effect<A, E>) => Effect.Effect<A, E>
+} => {
   let tail: Tail | undefined
   let afterCommit: Tail | undefined
 
@@ -140,17 +143,16 @@ export const make = (sql: SqlClient.SqlClient, query: Database["query"]): Pick<D
       []
     ).pipe(Effect.map(({ id }) => (known.names.set(name, id), id)))
 
-  const transaction: Database["transaction"] = (statements) =>
+  const keepingTail = <A, E>(transaction: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       afterCommit = undefined
-      return sql.withTransaction(statements)
+      return transaction
     }).pipe(
       Effect.tap(() =>
         Effect.sync(() => {
           tail = afterCommit ?? tail
         })
-      ),
-      turn.withPermit
+      )
     )
 
   const insert = Effect.fnUntraced(function* (
@@ -236,5 +238,5 @@ export const make = (sql: SqlClient.SqlClient, query: Database["query"]): Pick<D
     afterCommit = places === undefined ? end : undefined
   })
 
-  return { transaction, insert }
+  return { insert, keepingTail }
 }

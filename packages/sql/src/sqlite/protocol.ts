@@ -2,18 +2,33 @@
  * What a store and its worker say to each other: one request per call of the store, each answered.
  */
 import { LedgerError, type StagedEvent } from "@runledger/core"
-import type { SqliteCalls } from "./InThreadStore.ts"
+import { Predicate } from "effect"
+import { SqlError } from "effect/sql"
+import type { Options, SqliteCalls } from "./InThreadStore.ts"
+import { sqlError } from "./NodeSqliteClient.ts"
+import type * as Session from "./Session.ts"
 
-/** A call by its name, with its arguments as they are cloned; `open` asks whether the ledger could be opened. */
+/** What a worker is started with: which ledger, and whether an app has a session there. */
+export interface Start {
+  readonly options: Options
+  readonly withSession: boolean
+}
+
+/**
+ * A call by its name, with its arguments as they are cloned. `open` asks whether the ledger could be opened, `interrupt`
+ * tells the call with the same id to stop, which is answered all the same.
+ */
 export interface Request {
   readonly id: number
-  readonly method: keyof SqliteCalls | "open" | "close"
+  readonly method: keyof SqliteCalls | keyof Session.Calls | "open" | "close" | "interrupt"
   readonly args: ReadonlyArray<unknown>
 }
 
-export type Reply =
-  | { readonly id: number; readonly value: unknown }
-  | { readonly id: number; readonly error: PlainError }
+/** An answer; `isTransaction` says whether the session has a transaction open, where there is one. */
+export type Reply = { readonly id: number; readonly isTransaction?: boolean | undefined } & (
+  | { readonly value: unknown }
+  | { readonly error: PlainError }
+)
 
 /** An error as data: structured clone keeps no class. */
 export interface PlainError {
@@ -110,8 +125,32 @@ const classes = {
 
 const isTag = (tag: string): tag is keyof typeof classes => Object.hasOwn(classes, tag)
 
-/** An error of the store, or a defect, as data. */
+/** What SQLite threw, of an error of the database. */
+const sqlPlain = ({ reason: { cause, operation = "execute" } }: SqlError.SqlError): PlainError => ({
+  tag: "SqlError",
+  fields: {
+    operation,
+    message: cause instanceof Error ? cause.message : String(cause),
+    ...(Predicate.hasProperty(cause, "errcode") ? { errcode: String(cause.errcode) } : {}),
+    ...(Predicate.hasProperty(cause, "code") ? { code: String(cause.code) } : {})
+  }
+})
+
+/** The error of the database, with the same reason that it had. */
+const fromSqlPlain = ({ code, errcode, message, operation = "execute" }: PlainError["fields"]): SqlError.SqlError =>
+  sqlError(
+    Object.assign(new Error(message), {
+      ...(errcode === undefined ? {} : { errcode: Number(errcode) }),
+      ...(code === undefined ? {} : { code })
+    }),
+    operation
+  )
+
+/** An error of the store or of an app's statement, or a defect, as data. */
 export const toPlain = (error: unknown): PlainError => {
+  if (SqlError.isSqlError(error)) {
+    return sqlPlain(error)
+  }
   if (typeof error !== "object" || error === null) {
     return { tag: "Defect", fields: { message: String(error) } }
   }
@@ -121,8 +160,11 @@ export const toPlain = (error: unknown): PlainError => {
   return { tag: String(tag), fields: { ...fields, message } }
 }
 
-/** The error of the store that was made data; undefined for a defect. */
-export const fromPlain = ({ fields, tag }: PlainError): LedgerError.StoreError | undefined => {
+/** The error that was made data; undefined for a defect. */
+export const fromPlain = ({ fields, tag }: PlainError): LedgerError.StoreError | SqlError.SqlError | undefined => {
+  if (tag === "SqlError") {
+    return fromSqlPlain(fields)
+  }
   if (!isTag(tag)) {
     return undefined
   }

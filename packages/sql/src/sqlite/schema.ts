@@ -75,6 +75,9 @@ const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   ]
 ]
 
+/** What each connection that writes is set to: a commit survives power loss, and what is deleted is overwritten at once. */
+export const settings = ["PRAGMA synchronous = FULL", "PRAGMA secure_delete = ON"]
+
 /** The newest format that this version reads and writes. */
 export const format = migrations.length
 
@@ -143,7 +146,7 @@ export const prepare = Effect.fnUntraced(function* (
     yield* sql.withTransaction(migrate(path))
   }
   yield* sql.unsafe("PRAGMA journal_mode = WAL").unprepared
-  yield* sql.unsafe("PRAGMA synchronous = FULL").unprepared
-  // What is deleted is overwritten at once.
-  yield* sql.unsafe("PRAGMA secure_delete = ON").unprepared
+  for (const setting of settings) {
+    yield* sql.unsafe(setting).unprepared
+  }
 })

@@ -11,16 +11,21 @@ import type { SqliteCalls } from "./InThreadStore.ts"
 const interval = "100 millis"
 
 /**
- * A store of calls that followers are told about: at once of what it commits itself, and soon of what others do, and of
- * what went on after its caller was interrupted.
+ * A store of calls that followers are told about: at once of what it commits itself and of what `notify` is called for,
+ * and soon of what others do, and of what went on after its caller was interrupted.
  */
-export const watched = Effect.fnUntraced(function* <E, R>(
-  open: Effect.Effect<SqliteCalls, E, R>
-): Effect.fn.Return<EventStore.EventStoreShape, E, R | Scope.Scope> {
+export const watched = Effect.fnUntraced(function* <Opened extends { readonly calls: SqliteCalls }, E, R>(
+  open: Effect.Effect<Opened, E, R>
+): Effect.fn.Return<
+  { readonly opened: Opened; readonly store: EventStore.EventStoreShape; readonly notify: () => void },
+  E,
+  R | Scope.Scope
+> {
   const { changed, notify } = Follow.signal()
   // Before the ledger is opened, so that it is done after it was closed: who waits then reads, and fails.
   yield* Effect.addFinalizer(() => Effect.sync(notify))
-  const calls = yield* open
+  const opened = yield* open
+  const { calls } = opened
 
   const poll = Effect.gen(function* () {
     let seen: number | undefined
@@ -36,5 +41,6 @@ export const watched = Effect.fnUntraced(function* <E, R>(
   })
 
   const polling = yield* RcRef.make({ acquire: Effect.forkScoped(poll) })
-  return SqlEventStore.fromCalls(calls, { notify, changed: Effect.andThen(RcRef.get(polling), changed) })
+  const store = SqlEventStore.fromCalls(calls, { notify, changed: Effect.andThen(RcRef.get(polling), changed) })
+  return { opened, store, notify }
 })
