@@ -3,41 +3,35 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Layer, Result, Schema } from "effect"
+import { Context, Effect, Layer, Result } from "effect"
 import type { AgentEvent } from "./AgentEvent.ts"
 import { Durability, shouldPersist } from "./Durability.ts"
 import { EventStager } from "./EventStager.ts"
 import * as Emitter from "./internal/emitter.ts"
+import { notRecorded, OnNotRecorded } from "./internal/notRecorded.ts"
 import type { StagingFailed } from "./LedgerError.ts"
-import type { Envelope } from "./LiveSink.ts"
+import { type Envelope, LiveSink } from "./LiveSink.ts"
 import { Normalizer } from "./Normalizer.ts"
 import * as StagedEvent from "./StagedEvent.ts"
 
-/**
- * An event that reached its audience, but not the ledger: it could not be normalized, or not be written as JSON.
- * `ordinal` is its place in the run, `tag` what it was; `cause` is the error of the normalizer or of staging.
- *
- * @category errors
- * @since 0.1.0
- */
-export class NotRecorded extends Schema.TaggedError<NotRecorded>()("NotRecorded", {
-  message: Schema.String,
-  ordinal: Schema.Number,
-  tag: Schema.String,
-  cause: Schema.Defect()
-}) {}
-
-/**
- * What happens when an event cannot be recorded; it is started within the emit, which succeeds all the same and does not
- * wait for it. By default the error is logged.
- *
- * @category services
- * @since 0.1.0
- */
-export const OnNotRecorded = Context.Reference<(error: NotRecorded) => Effect.Effect<void>>(
-  "@runledger/core/OnNotRecorded",
-  { defaultValue: () => (error) => Effect.logError(error) }
-)
+export {
+  /**
+   * An event that reached its audience, but not the ledger: it could not be normalized, or not be written as JSON.
+   * `ordinal` is its place in the run, `tag` what it was; `cause` is the error of the normalizer or of staging.
+   *
+   * @category errors
+   * @since 0.1.0
+   */
+  NotRecorded,
+  /**
+   * What happens when an event cannot be recorded; it is started within the emit, which succeeds all the same and does not
+   * wait for it. By default the error is logged.
+   *
+   * @category services
+   * @since 0.1.0
+   */
+  OnNotRecorded
+} from "./internal/notRecorded.ts"
 
 /**
  * The sink of one run.
@@ -91,7 +85,9 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
   const normalizer = yield* Normalizer
   const durability = yield* Durability
   const stager = yield* EventStager
-  const report = yield* reporter
+  const live = yield* LiveSink
+  const tell = yield* OnNotRecorded
+  const env = yield* Emitter.environment
   const lane = stager.lane()
 
   const record = ({ event, occurredAt, ordinal }: Envelope): Result.Result<void, unknown> => {
@@ -107,41 +103,26 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
     return Result.isFailure(unit) ? Result.fail(unit.failure) : lane.stage(unit.success)
   }
 
-  const emitter = Emitter.make(yield* Emitter.environment, (envelope) => {
-    try {
-      const recorded = durability === "disabled" ? Result.void : record(envelope)
-      if (Result.isFailure(recorded)) {
-        report(envelope, recorded.failure)
+  const report = (envelope: Envelope, cause: unknown): void => env.start(notRecorded(tell, envelope, cause))
+
+  const emitter = new Emitter.Emitter(live, env, {
+    record: (envelope) => {
+      try {
+        const recorded = durability === "disabled" ? Result.void : record(envelope)
+        if (Result.isFailure(recorded)) {
+          report(envelope, recorded.failure)
+        }
+      } catch (defect) {
+        report(envelope, defect)
       }
-    } catch (defect) {
-      report(envelope, defect)
     }
   })
+  const step: Emitter.Step = (event) => emitter.step(event)
+  const credit = () => lane.credit()
   return {
-    emit: Emitter.emit(emitter.step, lane.credit),
-    emitAll: Emitter.emitAll(emitter.step, lane.credit),
+    emit: Emitter.emit(step, credit),
+    emitAll: Emitter.emitAll(step, credit),
     close: Effect.suspend(() => Effect.ensuring(lane.close, emitter.close()))
-  }
-})
-
-/** Reports what is not recorded. Reports are started within the step: an interrupt right after must not swallow them. */
-export const reporter = Effect.gen(function* () {
-  const onNotRecorded = yield* OnNotRecorded
-  const start = Effect.runForkWith(yield* Effect.context<never>())
-  return ({ event, ordinal }: Envelope, cause: unknown): void => {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    const error = new NotRecorded({
-      message: `event ${ordinal}, a ${event._tag}, was not recorded: ${reason}`,
-      ordinal,
-      tag: event._tag,
-      cause
-    })
-    start(
-      Effect.ignoreCause(
-        Effect.suspend(() => onNotRecorded(error)),
-        { log: true }
-      )
-    )
   }
 })
 

@@ -19,11 +19,17 @@ import {
   Schedule,
   type Scheduler
 } from "effect"
-import { type Beside, EventStager, type Lane, type LaneOptions } from "./EventStager.ts"
+import { type Beside, EventStager, type Health, type Lane, type LaneOptions, type Room } from "./EventStager.ts"
 import { EventStore } from "./EventStore.ts"
 import { type AppendBatch, batchOf, isIn, sizeOf, type Staged } from "./internal/batch.ts"
 import { quarantine } from "./internal/quarantine.ts"
-import { type AppendError, stagingFailed, type StagingFailed, UnavailableError } from "./LedgerError.ts"
+import {
+  type AppendError,
+  stagingFailed,
+  type StagingFailed,
+  UnavailableError,
+  type ValidationError
+} from "./LedgerError.ts"
 import * as Metrics from "./Metrics.ts"
 import { checkStorable, type StagedUnit } from "./StagedEvent.ts"
 
@@ -65,23 +71,128 @@ const returns = Schedule.min([Schedule.exponential("500 millis"), Schedule.space
   Schedule.jittered
 )
 
+/** How long the store may take to answer; what it answers later changes nothing. */
+const answerTimeout = "30 seconds"
+
 const closedTooSoon = new Error("the store did not answer before the ledger was closed")
 
 const stagedTooLate = new Error("the ledger was closed before")
 
-/** A run's lane as the stager sees it; `units` are counted for those who wait for a commit. */
-interface LaneState {
-  readonly options: LaneOptions
-  isOpen: boolean
-  staged: number
-  committed: number
-  lost: number
-  units: number
-  settled: number
-  ordinal: number
-  held: number
+/** What the lanes of a stager share with it. */
+interface Group {
+  readonly closeTimeout: Duration.Input
+  readonly push: (lane: GroupLane, unit: StagedUnit, beside: Beside) => void
+  readonly hold: (bytes: number) => void
+  readonly room: () => Room
+  readonly credit: () => Effect.Effect<void> | undefined
+  readonly hurry: () => void
+  readonly isAway: () => boolean
+  readonly isClosed: () => boolean
+}
+
+/** A run's lane; `units` are counted for those who wait for a commit. There may be thousands, so it has no closures. */
+class GroupLane implements Lane {
+  isOpen = false
+  staged = 0
+  committed = 0
+  lost = 0
+  units = 0
+  settled = 0
+  ordinal = 0
   failure: StagingFailed | undefined
-  readonly waiting: Set<Waiting>
+  waiting: ReadonlyArray<Waiting> = []
+  readonly options: LaneOptions
+  private readonly group: Group
+  private held = 0
+
+  constructor(group: Group, options: LaneOptions) {
+    this.group = group
+    this.options = options
+  }
+
+  stage(unit: StagedUnit, beside: Beside = {}): Result.Result<void, ValidationError> {
+    const storable = checkStorable(unit)
+    if (Result.isSuccess(storable)) {
+      if (this.failure !== undefined || this.group.isClosed()) {
+        this.staged += unit.length
+        this.lost += unit.length
+        this.fail(stagedTooLate)
+      } else {
+        this.group.push(this, unit, beside)
+      }
+    }
+    return storable
+  }
+
+  hold(bytes: number): void {
+    const held = this.failure === undefined ? bytes : 0
+    this.group.hold(held - this.held)
+    this.held = held
+  }
+
+  room(): Room {
+    return this.group.room()
+  }
+
+  credit(): Effect.Effect<void> | undefined {
+    return this.group.credit()
+  }
+
+  flush(upTo = Number.POSITIVE_INFINITY): Effect.Effect<void, StagingFailed> {
+    return Effect.suspend(() => {
+      if (this.failure !== undefined) {
+        return Effect.fail(this.failure)
+      }
+      if (this.settled === this.units || this.ordinal >= upTo) {
+        return Effect.void
+      }
+      const waiting = { units: this.units, ordinal: upTo, done: Deferred.makeUnsafe<void, StagingFailed>() }
+      this.waiting = [...this.waiting, waiting]
+      this.group.hurry()
+      return Effect.onInterrupt(Deferred.await(waiting.done), () =>
+        Effect.sync(() => {
+          this.waiting = this.waiting.filter((other) => other !== waiting)
+        })
+      )
+    })
+  }
+
+  get close(): Effect.Effect<void, StagingFailed> {
+    return Effect.timeoutOrElse(this.flush(), {
+      duration: this.group.closeTimeout,
+      orElse: () => Effect.fail(stagingFailed(this.staged - this.committed, closedTooSoon))
+    })
+  }
+
+  fail(cause: unknown): void {
+    if (this.failure !== undefined) {
+      return
+    }
+    const failure = stagingFailed(this.staged - this.committed, cause)
+    this.failure = failure
+    for (const { done } of this.waiting) {
+      Deferred.doneUnsafe(done, Exit.fail(failure))
+    }
+    this.waiting = []
+    this.options.onFailure?.(failure)
+  }
+
+  /** Tells those who waited for what is settled now. */
+  wake(): void {
+    const isOver = ({ ordinal, units }: Waiting) => this.settled >= units || this.ordinal >= ordinal
+    const over = this.failure === undefined ? this.waiting.filter(isOver) : []
+    if (over.length > 0) {
+      this.waiting = this.waiting.filter((waiting) => !isOver(waiting))
+      for (const { done } of over) {
+        Deferred.doneUnsafe(done, Exit.void)
+      }
+    }
+  }
+
+  health(): Health {
+    const { committed, failure, lost, staged } = this
+    return { staged, committed, lost, isAway: this.group.isAway(), failure }
+  }
 }
 
 /** Somebody who waits for a number of units, or for an ordinal. */
@@ -91,7 +202,7 @@ interface Waiting {
   readonly done: Deferred.Deferred<void, StagingFailed>
 }
 
-interface Item extends Staged<LaneState> {
+interface Item extends Staged<GroupLane> {
   readonly bytes: number
   readonly at: number
 }
@@ -104,7 +215,7 @@ type Batch = AppendBatch<Item>
 
 /** The parts of a batch, lane by lane; those that carry marks last, for these hold when everything before is saved. */
 const byLane = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> => {
-  const lanes = new Map<LaneState, Array<Item>>()
+  const lanes = new Map<GroupLane, Array<Item>>()
   for (const item of items) {
     const known = lanes.get(item.lane)
     known === undefined ? lanes.set(item.lane, [item]) : known.push(item)
@@ -195,20 +306,6 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const count = <Input>(metric: Metric.Metric<Input, unknown>, input: Input): void =>
     metric.updateUnsafe(input, services)
 
-  const fail = (lane: LaneState, cause: unknown): void => {
-    if (lane.failure !== undefined) {
-      return
-    }
-    lane.failure = stagingFailed(lane.staged - lane.committed, cause)
-    load.held -= lane.held
-    lane.held = 0
-    for (const { done } of lane.waiting) {
-      Deferred.doneUnsafe(done, Exit.fail(lane.failure))
-    }
-    lane.waiting.clear()
-    lane.options.onFailure?.(lane.failure)
-  }
-
   const settle = (items: ReadonlyArray<Item>, saved: boolean): void => {
     for (const { beside, bytes, lane, unit } of items) {
       load.units -= 1
@@ -225,18 +322,13 @@ const make = Effect.fnUntraced(function* (options: Options) {
     // Whoever waited goes on within this step, and must find that there is room.
     weigh()
     for (const lane of new Set(items.map(({ lane }) => lane))) {
-      for (const waiting of lane.waiting) {
-        if (lane.failure === undefined && (lane.settled >= waiting.units || lane.ordinal >= waiting.ordinal)) {
-          lane.waiting.delete(waiting)
-          Deferred.doneUnsafe(waiting.done, Exit.void)
-        }
-      }
+      lane.wake()
     }
   }
 
   const lose = (items: ReadonlyArray<Item>, cause: unknown): void => {
     for (const lane of new Set(items.map(({ lane }) => lane))) {
-      fail(lane, cause)
+      lane.fail(cause)
     }
     settle(items, false)
     count(Metrics.shed, items.flatMap(({ unit }) => unit).length)
@@ -255,6 +347,10 @@ const make = Effect.fnUntraced(function* (options: Options) {
         ? Effect.void
         : store.append(events, options)
     ).pipe(
+      Effect.timeoutOrElse({
+        duration: answerTimeout,
+        orElse: () => Effect.fail(new UnavailableError({ message: `the store has not answered for ${answerTimeout}` }))
+      }),
       Effect.catchCause((cause) => {
         if (Cause.hasFails(cause)) {
           return Effect.failCause(cause)
@@ -396,7 +492,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     isClosed = true
     for (const lane of new Set([...sent, ...buffer].map(({ lane }) => lane))) {
       if (lane.settled < lane.units) {
-        fail(lane, closedTooSoon)
+        lane.fail(closedTooSoon)
         lane.lost = lane.staged - lane.committed
       }
     }
@@ -415,7 +511,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     })
   )
 
-  const push = (lane: LaneState, unit: StagedUnit, beside: Beside): void => {
+  const push = (lane: GroupLane, unit: StagedUnit, beside: Beside): void => {
     const bytes = sizeOf(unit)
     const at = clock.currentTimeMillisUnsafe()
     const last = buffer.at(-1)
@@ -438,70 +534,21 @@ const make = Effect.fnUntraced(function* (options: Options) {
     weigh()
   }
 
-  const lane = (options: LaneOptions = {}): Lane => {
-    const state: LaneState = {
-      options,
-      isOpen: false,
-      staged: 0,
-      committed: 0,
-      lost: 0,
-      units: 0,
-      settled: 0,
-      ordinal: 0,
-      held: 0,
-      failure: undefined,
-      waiting: new Set()
-    }
-    const flush = (upTo: number): Effect.Effect<void, StagingFailed> =>
-      Effect.suspend(() => {
-        if (state.failure !== undefined) {
-          return Effect.fail(state.failure)
-        }
-        if (state.settled === state.units || state.ordinal >= upTo) {
-          return Effect.void
-        }
-        const waiting = { units: state.units, ordinal: upTo, done: Deferred.makeUnsafe<void, StagingFailed>() }
-        state.waiting.add(waiting)
-        hurry.open()
-        return Effect.onInterrupt(Deferred.await(waiting.done), () => Effect.sync(() => state.waiting.delete(waiting)))
-      })
-    return {
-      stage: (unit, beside = {}) => {
-        const storable = checkStorable(unit)
-        if (Result.isSuccess(storable)) {
-          if (state.failure !== undefined || isClosed) {
-            state.staged += unit.length
-            state.lost += unit.length
-            fail(state, stagedTooLate)
-          } else {
-            push(state, unit, beside)
-          }
-        }
-        return storable
-      },
-      hold: (bytes) => {
-        const held = state.failure === undefined ? bytes : 0
-        load.held += held - state.held
-        state.held = held
+  const group: Group = {
+    closeTimeout,
+    push,
+    hold: (bytes) => {
+      if (bytes !== 0) {
+        load.held += bytes
         weigh()
-      },
-      room: () => (isAway && uses(1) ? "nothing" : isFull && whenFull === "shedObserved" ? "facts" : "all"),
-      credit: () => (isFull ? gate.await : undefined),
-      flush: (upTo = Number.POSITIVE_INFINITY) => flush(upTo),
-      close: Effect.timeoutOrElse(flush(Number.POSITIVE_INFINITY), {
-        duration: closeTimeout,
-        orElse: () => Effect.fail(stagingFailed(state.staged - state.committed, closedTooSoon))
-      }),
-      fail: (cause) => fail(state, cause),
-      health: () => ({
-        staged: state.staged,
-        committed: state.committed,
-        lost: state.lost,
-        isAway,
-        failure: state.failure
-      })
-    }
+      }
+    },
+    room: () => (isAway && uses(1) ? "nothing" : isFull && whenFull === "shedObserved" ? "facts" : "all"),
+    credit: () => (isFull ? gate.await : undefined),
+    hurry: hurry.open,
+    isAway: () => isAway,
+    isClosed: () => isClosed
   }
 
-  return EventStager.of({ lane })
+  return EventStager.of({ lane: (options = {}) => new GroupLane(group, options) })
 })

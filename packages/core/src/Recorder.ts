@@ -3,17 +3,19 @@
  *
  * @since 0.1.0
  */
-import { Clock, Context, Effect, Exit, Latch, Layer, Result, type Scope, Stream } from "effect"
+import { Clock, Context, Effect, Exit, Latch, Layer, Result, Scope, Stream } from "effect"
 import type * as Cursor from "./Cursor.ts"
 import { EventStager } from "./EventStager.ts"
 import { EventStore, type EventStoreShape, type RunRecord, type Writer } from "./EventStore.ts"
 import * as GroupStager from "./GroupStager.ts"
 import * as Actor from "./internal/actor.ts"
 import { ageLimit } from "./internal/coalesce.ts"
+import * as Emitter from "./internal/emitter.ts"
 import * as InputOf from "./internal/input.ts"
 import * as RunState from "./internal/runState.ts"
 import { interrupted } from "./internal/interrupted.ts"
 import { type ReadError, type RecordError, RunHeld, ValidationError, type WriterHeld } from "./LedgerError.ts"
+import * as Metrics from "./Metrics.ts"
 import { type Input, Run, type RunOptions, type RunShape } from "./Run.ts"
 import * as RunContext from "./RunContext.ts"
 import { isStorable } from "./StagedEvent.ts"
@@ -207,6 +209,9 @@ const savedOf = ({ runId, state }: RunRecord) =>
 
 /** What dead recorders left behind, as far as this one must know it. */
 const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock) => {
+  const isOwn = ({ epoch, writer }: Pick<Writer, "epoch" | "writer">): boolean =>
+    writer === owner.writer && epoch === owner.epoch
+
   /** Whether the recorder that had a run open is gone. Once this says so, nothing more of it can be committed. */
   const isGone = Effect.fnUntraced(function* ({ epoch, writer }: Pick<Writer, "epoch" | "writer">) {
     if (writer === owner.writer) {
@@ -235,17 +240,17 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
       ({ next }) => next
     )
 
-  /** Interrupts a run of a recorder that is gone. Who does the same at the same time finds that it is done. */
-  const interrupt = Effect.fnUntraced(function* (run: RunRecord, saved: RunState.Saved) {
-    const scope = { _tag: "Run", runId: run.runId } as const
-    yield* store
+  /** Interrupts a run of a recorder that is gone, if it still ends here: who else does the same may be faster. */
+  const interrupt = Effect.fnUntraced(function* (run: RunRecord, saved: RunState.Saved, end: Cursor.Cursor) {
+    return yield* store
       .append(interrupted(run, saved, Math.floor(clock.currentTimeMillisUnsafe())), {
-        expected: [{ scope, cursor: yield* endOf(scope) }],
+        expected: [{ scope: { _tag: "Run", runId: run.runId }, cursor: end }],
         runs: [{ runId: run.runId, ordinal: run.ordinal ?? 0, state: RunState.withoutOwner(saved) }]
       })
       .pipe(
+        Effect.as(true),
         Effect.catchTags({
-          ExpectedCursorConflict: () => Effect.void,
+          ExpectedCursorConflict: () => Effect.succeed(false),
           IdempotencyConflict: Effect.die,
           Fenced: Effect.die,
           SerializationError: Effect.die,
@@ -264,8 +269,13 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
       ({ facts: [fact] }) => fact?.lastOrdinal ?? fact?.ordinal ?? 0
     )
 
-  /** What the ledger knows of a run that is to be opened, without its children. */
-  const look = Effect.fnUntraced(function* (threadId: string, runId: string) {
+  /**
+   * What the ledger knows of a run that is to be opened, without its children. Where its scope ends is looked at first: who
+   * goes on with the run meanwhile makes the first commit of this one fail.
+   */
+  const look = Effect.fnUntraced(function* (threadId: string, runId: string): Effect.fn.Return<Actor.Known, OpenError> {
+    const scope = { _tag: "Run", runId } as const
+    const end = yield* endOf(scope)
     const run = yield* recordOf(runId)
     if (run === undefined) {
       return Actor.newRun(runId)
@@ -277,35 +287,37 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
     }
     const saved = yield* Effect.fromResult(savedOf(run))
     if (saved?.owner !== undefined) {
-      if (!(yield* isGone(saved.owner))) {
+      // What this recorder owns and has not open, it has given up.
+      if (!isOwn(saved.owner) && !(yield* isGone(saved.owner))) {
         return yield* held(runId)
       }
       if (run.status === "running") {
-        yield* interrupt(run, saved)
+        yield* interrupt(run, saved, end)
+        return yield* look(threadId, runId)
       }
     }
-    const scope = { _tag: "Run", runId } as const
     return {
       isNew: false,
       saved,
       ordinal: run.ordinal ?? (yield* lastOrdinal(scope)),
-      expected: { scope, cursor: yield* endOf(scope) },
+      expected: { scope, cursor: end },
       children: []
     }
   })
 
   const recover = Stream.runCollect(
     store.runs({ status: "running" }).pipe(
-      Stream.mapEffect(({ runId }) => recordOf(runId)),
       Stream.filterMapEffect(
-        Effect.fnUntraced(function* (run) {
+        Effect.fnUntraced(function* ({ runId }) {
+          const end = yield* endOf({ _tag: "Run", runId })
+          const run = yield* recordOf(runId)
           // A state that cannot be read is not one of a recorder, or of a newer one.
           const saved = run === undefined ? undefined : Result.getOrUndefined(savedOf(run))
           if (run === undefined || saved?.owner === undefined || !(yield* isGone(saved.owner))) {
             return Result.failVoid
           }
-          yield* interrupt(run, saved)
-          return Result.succeed({ runId: run.runId, openCalls: saved.calls })
+          const isDone = run.status === "running" && (yield* interrupt(run, saved, end))
+          return isDone ? Result.succeed({ runId, openCalls: saved.calls }) : Result.failVoid
         })
       )
     )
@@ -322,16 +334,40 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const owner = yield* claim()
   const stager = Context.get(yield* Layer.build(GroupStager.layer(options)), EventStager)
   const { look, recordOf, recover } = makeRecovery(store, owner, clock)
-  const shared: Actor.Shared = { stager, owner, exact, maxEventBytes, wait: yield* makeTimer() }
+  /** The runs that are open; undefined for one that is being opened. */
+  const open = new Map<string, Actor.Actor | undefined>()
+  const services = yield* Effect.context<never>()
+  const shared: Actor.Shared = {
+    ...(yield* Emitter.environment),
+    stager,
+    owner,
+    exact,
+    maxEventBytes,
+    wait: yield* makeTimer(),
+    closed: (actor) => {
+      if (open.get(actor.runId) === actor) {
+        open.delete(actor.runId)
+      }
+    },
+    shed: () => Metrics.shed.updateUnsafe(1, services)
+  }
   /** The runs that are open, each with what stands for this opening of it. */
-  const open = new Map<string, object>()
 
   /** The children of a run that were open when it was left. */
-  const childrenOf = Effect.fnUntraced(function* (env: Actor.Environment, known: Actor.Known) {
+  const childrenOf = Effect.fnUntraced(function* (
+    env: Actor.Environment,
+    known: Actor.Known,
+    { labels: _, ...inherited }: RunOptions
+  ) {
     return yield* Effect.forEach(known.saved?.children ?? [], (runId) =>
       Effect.gen(function* () {
         const { threadId = runId } = (yield* recordOf(runId)) ?? {}
-        return Actor.make(env, shared, { threadId, runId }, yield* look(threadId, runId))
+        return Actor.make(
+          env,
+          shared,
+          { ...inherited, threadId, runId },
+          { ...(yield* look(threadId, runId)), isChild: true }
+        )
       })
     )
   })
@@ -345,29 +381,27 @@ const make = Effect.fnUntraced(function* (options: Options) {
     if (open.has(runId)) {
       return yield* held(runId)
     }
-    const opening = {}
-    open.set(runId, opening)
-    const release = Effect.sync(() => {
-      if (open.get(runId) === opening) {
-        open.delete(runId)
-      }
-    })
+    open.set(runId, undefined)
     return yield* Effect.gen(function* () {
       const known = yield* look(threadId, runId)
-      const actor = Actor.make(env, shared, options, { ...known, children: yield* childrenOf(env, known) })
-      return {
-        ...actor,
-        close: Effect.ensuring(actor.close, release),
-        end: (exit: Exit.Exit<unknown, unknown>) => Effect.ensuring(actor.end(exit), release)
-      }
-    }).pipe(Effect.onError(() => release))
+      const actor = Actor.make(env, shared, options, { ...known, children: yield* childrenOf(env, known, options) })
+      open.set(runId, actor)
+      return actor
+    }).pipe(Effect.onError(() => Effect.sync(() => open.delete(runId))))
   })
 
   yield* recover
 
   return Recorder.of({
     open: (options) =>
-      Effect.acquireRelease(openRun(options), (actor, exit) => Effect.ignoreCause(actor.end(exit), { log: true })),
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          const scope = yield* Effect.scope
+          const actor = yield* restore(openRun(options))
+          yield* Scope.addFinalizerExit(scope, (exit) => Effect.ignoreCause(actor.end(exit), { log: true }))
+          return actor
+        })
+      ),
     record: (options) => (effect) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {

@@ -408,7 +408,7 @@ describe("a lane fails alone", () => {
         yield* store.claimWriter("w")
         const producer = yield* store.claimWriter("producer")
         const input = lane()
-        const run = lane({ writers: [stale], onFailure: input.fail })
+        const run = lane({ writers: [stale], onFailure: (failure) => input.fail(failure) })
         let acked = 0
         const mark = (highWater: number) =>
           input.stage([], { mark: { ...producer, highWater }, onCommit: () => void (acked = highWater) })

@@ -6,13 +6,11 @@ import type { AgentEvent } from "../AgentEvent.ts"
 import { type Kind, type NormalizedEvent, validate } from "../CanonicalEvent.ts"
 import * as Cursor from "../Cursor.ts"
 import { Durability, type DurabilityMode } from "../Durability.ts"
-import { reporter } from "../EventSink.ts"
-import type { EventStagerShape } from "../EventStager.ts"
+import type { After, EventStagerShape, Lane } from "../EventStager.ts"
 import type { Expected, Writer } from "../EventStore.ts"
 import { ForeignRun, type StagingFailed, ValidationError } from "../LedgerError.ts"
 import type { TerminationReason } from "../Lifecycle.ts"
-import type { Envelope } from "../LiveSink.ts"
-import * as Metrics from "../Metrics.ts"
+import { type Envelope, LiveSink, type LiveSinkShape } from "../LiveSink.ts"
 import { Redaction, type Redactor } from "../Redaction.ts"
 import type { RunOptions, RunShape } from "../Run.ts"
 import * as StagedEvent from "../StagedEvent.ts"
@@ -24,43 +22,48 @@ import * as Gap from "./gap.ts"
 import { identify } from "./identify.ts"
 import type { OpenInput } from "./input.ts"
 import { recovery } from "./interrupted.ts"
+import { type NotRecorded, notRecorded, OnNotRecorded } from "./notRecorded.ts"
 import * as RunState from "./runState.ts"
 import * as Stages from "./stages.ts"
 import { isBlank } from "./text.ts"
 import { frame } from "./transition.ts"
 
 /** What the actors of a recorder share. */
-export interface Shared {
+export interface Shared extends Emitter.Environment {
   readonly stager: EventStagerShape
   readonly owner: Writer
   readonly exact: boolean
   readonly maxEventBytes: number
   /** Asks to be called to `release`, when the time has come: the actor holds something back. */
   readonly wait: (actor: Actor) => void
-}
-
-/** What a run is recorded with. */
-export interface Environment extends Emitter.Environment {
-  readonly durability: DurabilityMode
-  readonly redactor: Redactor | undefined
-  readonly report: (envelope: Envelope, cause: unknown) => void
+  /** Nobody has the run open any more. */
+  readonly closed: (actor: Actor) => void
+  /** Counts an event that is not recorded. */
   readonly shed: () => void
 }
 
+/** What a run is recorded with. A run keeps it as long as it is open, so it holds no more than it must. */
+export interface Environment {
+  readonly live: LiveSinkShape
+  readonly durability: DurabilityMode
+  readonly redactor: Redactor | undefined
+  readonly onNotRecorded: (error: NotRecorded) => Effect.Effect<void>
+}
+
 export const environment: Effect.Effect<Environment> = Effect.gen(function* () {
-  const services = yield* Effect.context<never>()
   return {
-    ...(yield* Emitter.environment),
+    live: yield* LiveSink,
     durability: yield* Durability,
     redactor: yield* Redaction,
-    report: yield* reporter,
-    shed: () => Metrics.shed.updateUnsafe(1, services)
+    onNotRecorded: yield* OnNotRecorded
   }
 })
 
 /** What the ledger knows of a run: its saved state, its last ordinal, the end of its scope, and its children that are open. */
 export interface Known {
   readonly isNew: boolean
+  /** It is recorded by way of its parent. */
+  readonly isChild?: boolean
   readonly saved: RunState.Saved | undefined
   readonly ordinal: number
   readonly expected: Expected
@@ -79,6 +82,9 @@ export interface Actor extends RunShape {
 
   /** Fails when the run cannot be recorded any more. */
   readonly failed: Effect.Effect<never, StagingFailed>
+
+  /** Whether the run has not ended. */
+  readonly isActive: () => boolean
 
   /** Records an event of this run that was delivered as one of its parent. */
   readonly recordForParent: (event: AgentEvent, occurredAt: number) => void
@@ -107,67 +113,117 @@ const terminationOf = (exit: Exit.Exit<unknown, unknown>): TerminationReason => 
 /** How long a run that ends waits for its audience to take the finish. */
 const farewell = "5 seconds"
 
-export const make = (env: Environment, shared: Shared, options: RunOptions, known: Known): Actor => {
-  const { correlationId, labels, origin = "native", runId, threadId } = options
-  const context = { threadId, runId, origin, ...(correlationId === undefined ? {} : { correlationId }) }
-  const input = options.input as OpenInput | undefined
-  const { durability, redactor } = env
-  const rules: Stages.Rules = { frame: frame(context), durability, redactor, exact: shared.exact }
-  const limits = { redactor, maxEventBytes: shared.maxEventBytes }
-  const isOff = durability === "disabled"
-  const failed = Deferred.makeUnsafe<never, StagingFailed>()
-  const children = new Map(known.children.map((child) => [child.runId, child]))
-  const { saved } = known
+/** An event that is about a run. */
+type AboutRun = Extract<AgentEvent, { readonly _tag: "RunStart" | "RunFinish" }>
 
-  const lane = (options.stager ?? shared.stager).lane({
-    writers: input?.writer === undefined ? [shared.owner] : [shared.owner, { ...input.writer, highWater: 0 }],
-    expected: known.expected,
-    onFailure: (failure) => {
-      input?.fail(failure)
-      Deferred.doneUnsafe(failed, Exit.fail(failure))
-    }
-  })
-
-  let progress: Stages.Progress =
-    saved === undefined
-      ? Stages.initial(rules.frame)
-      : {
-          ...Stages.initial(rules.frame),
-          normalizer: RunState.normalizerState(saved, context),
-          assembly: { step: saved.step, open: undefined },
-          calls: saved.calls
-        }
+/**
+ * A run. There may be thousands, most of them idle, so what it can do is on the prototype; what its user may pass on as a
+ * function is made when it is asked for.
+ */
+class RunActor implements Actor {
+  readonly threadId: string
+  readonly runId: string
+  readonly emit: RunShape["emit"]
+  private readonly env: Environment
+  private readonly shared: Shared
+  private readonly options: RunOptions
+  private readonly saved: RunState.Saved | undefined
+  private readonly isNew: boolean
+  private readonly rules: Stages.Rules
+  private readonly lane: Lane
+  private readonly emitter: Emitter.Emitter
+  private readonly failure = Deferred.makeUnsafe<never, StagingFailed>()
   /** Up to this position, the ledger has what the events of the input became. */
-  const replayed = saved?.input !== undefined && saved.input.writer === input?.writer?.writer ? saved.input.position : 0
-  let isReplaying = replayed > 0
-  let last: Place = { ordinal: known.ordinal, position: replayed }
-  let savedOrdinal = known.ordinal
-  let isInLedger = !known.isNew
-  let hasBegun = false
-  let isOwned = true
-  let shed = 0
-  let wasShed = false
-  let isChild = false
+  private readonly replayed: number
+  private children: ReadonlyArray<Actor>
+  private progress: Stages.Progress
+  private last: Place
+  private savedOrdinal: number
   /** The position of the first event of which a gap that is not staged tells. */
-  let gapFrom: number | undefined
+  private gapFrom: number | undefined
+  private isReplaying: boolean
+  private isInLedger: boolean
+  private hasBegun = false
+  private isOwned = true
+  private shed = 0
+  private wasShed = false
+  private readonly isChild: boolean
+
+  constructor(env: Environment, shared: Shared, options: RunOptions, known: Known) {
+    const { correlationId, origin = "native", runId, threadId } = options
+    const context = { threadId, runId, origin, ...(correlationId === undefined ? {} : { correlationId }) }
+    const { saved } = known
+    this.threadId = threadId
+    this.runId = runId
+    this.env = env
+    this.shared = shared
+    this.options = options
+    this.saved = saved
+    this.isNew = known.isNew
+    this.isChild = known.isChild ?? false
+    this.children = known.children
+    this.rules = { frame: frame(context), durability: env.durability, redactor: env.redactor, exact: shared.exact }
+    const { input } = this
+    this.lane = (options.stager ?? shared.stager).lane({
+      writers: input?.writer === undefined ? [shared.owner] : [shared.owner, { ...input.writer, highWater: 0 }],
+      expected: known.expected,
+      onFailure: (failure) => {
+        input?.fail(failure)
+        Deferred.doneUnsafe(this.failure, Exit.fail(failure))
+      }
+    })
+    const initial = Stages.initial(this.rules.frame)
+    this.progress =
+      saved === undefined || shared.exact
+        ? initial
+        : {
+            ...initial,
+            normalizer: RunState.normalizerState(saved, context),
+            assembly: { step: saved.step, open: undefined },
+            calls: saved.calls
+          }
+    this.replayed =
+      saved?.input !== undefined && saved.input.writer === input?.writer?.writer ? saved.input.position : 0
+    this.isReplaying = this.replayed > 0
+    this.last = { ordinal: known.ordinal, position: this.replayed }
+    this.savedOrdinal = known.ordinal
+    this.isInLedger = !known.isNew
+    this.emitter = new Emitter.Emitter(env.live, shared, this, known.ordinal)
+    this.emit = (event, position) =>
+      Effect.suspend(() => Emitter.both(this.step(event, position), this.credit()) ?? Effect.void)
+  }
+
+  private get input(): OpenInput | undefined {
+    return this.options.input as OpenInput | undefined
+  }
+
+  private get isOff(): boolean {
+    return this.env.durability === "disabled"
+  }
+
+  private now(): number {
+    return Math.floor(this.shared.clock.currentTimeMillisUnsafe())
+  }
 
   /** The last event that is staged with all before it. */
-  const through = (): Place => {
-    const held = Stages.heldRows(progress)
+  private through(): Place {
+    const held = Stages.heldRows(this.progress)
     return held === undefined
-      ? last
+      ? this.last
       : { ordinal: held.ordinal - 1, position: held.position === undefined ? undefined : held.position - 1 }
   }
 
-  const after = () => {
-    const { assembly, calls, normalizer } = progress
-    const { ordinal, position } = through()
+  private after(): After {
+    const { assembly, calls, normalizer } = this.progress
+    const { ordinal, position } = this.through()
+    const { input, isOwned, rules, runId, shared } = this
+    const { labels } = this.options
     // The text is made later, of what is so now.
-    const [hasOwner, open] = [isOwned, children.size === 0 ? [] : [...children.keys()]]
+    const open = this.children.flatMap((child) => (child.isActive() ? [child.runId] : []))
     const state = () =>
       RunState.encode({
-        ...(hasOwner ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
-        ...RunState.ofNormalizer(normalizer, context),
+        ...(isOwned ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
+        ...RunState.ofNormalizer(normalizer, rules.frame.context),
         step: assembly.step,
         calls,
         ...(assembly.open === undefined ? {} : { fromOrdinal: assembly.open.from.ordinal }),
@@ -179,107 +235,116 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
     return { runId, ordinal, state, ...(labels === undefined ? {} : { labels }) }
   }
 
-  const stage = (entries: ReadonlyArray<Stages.Entry>): void => {
-    lane.hold(Stages.heldSize(progress))
+  private stage(entries: ReadonlyArray<Stages.Entry>): void {
+    this.lane.hold(Stages.heldSize(this.progress))
     if (entries.length > 0) {
-      const saved = after()
-      Result.getOrThrow(lane.stage(identify(entries, limits), { after: saved }))
-      savedOrdinal = saved.ordinal
-      isInLedger ||= entries.some(({ normalized }) => normalized.draft.scopes.some(({ _tag }) => _tag === "Run"))
+      const after = this.after()
+      const limits = { redactor: this.env.redactor, maxEventBytes: this.shared.maxEventBytes }
+      Result.getOrThrow(this.lane.stage(identify(entries, limits), { after }))
+      this.savedOrdinal = after.ordinal
+      this.isInLedger ||= entries.some(({ normalized }) => normalized.draft.scopes.some(({ _tag }) => _tag === "Run"))
     }
-    if (Stages.heldRows(progress) !== undefined || progress.gaps.length > 0) {
-      shared.wait(actor)
+    if (Stages.heldRows(this.progress) !== undefined || this.progress.gaps.length > 0) {
+      this.shared.wait(this)
     }
   }
 
   /** Says how far the input has come. The ordinals of events that left no fact are saved with the ack that covers them. */
-  const tell = (): void => {
+  private tell(): void {
+    const { input, last, progress } = this
     if (progress.gaps.length === 0) {
-      gapFrom = undefined
-    } else if (input !== undefined && last.position !== undefined) {
-      // What is only counted is sent again after a crash, as long as its gap is not staged.
-      gapFrom ??= last.position
-      input.taken(actor, last.position, Math.min(Stages.heldFrom(progress)?.position ?? gapFrom, gapFrom), "as before")
+      this.gapFrom = undefined
+    }
+    if (input === undefined || last.position === undefined) {
       return
     }
-    if (input !== undefined && last.position !== undefined) {
-      const isUnsaved = isInLedger && input.writer !== undefined && through().ordinal > savedOrdinal
-      input.taken(actor, last.position, Stages.heldFrom(progress)?.position, isUnsaved ? after() : undefined)
+    const from = Stages.heldFrom(progress)?.position
+    if (progress.gaps.length > 0) {
+      // What is only counted is sent again after a crash, as long as its gap is not staged.
+      this.gapFrom ??= last.position
+      input.taken(this, last.position, Math.min(from ?? this.gapFrom, this.gapFrom), "as before")
+      return
     }
+    const isUnsaved = this.isInLedger && input.writer !== undefined && this.through().ordinal > this.savedOrdinal
+    input.taken(this, last.position, from, isUnsaved ? this.after() : undefined)
   }
 
-  const take = ({ entries, progress: next }: Stages.Advanced): void => {
-    progress = next
-    stage(entries)
+  private take({ entries, progress }: Stages.Advanced): void {
+    this.progress = progress
+    this.stage(entries)
   }
 
-  const put = (fact: NormalizedEvent, occurredAt: number): void =>
-    take(Stages.insert(progress, rules, fact, occurredAt))
-
-  const now = (): number => Math.floor(env.clock.currentTimeMillisUnsafe())
-
-  const putRecovery = (kind: "RunResumed" | "RunInterrupted", payload: object): void => {
-    const { draft, fidelity } = Stages.ownFact(rules.frame, "domain_event", kind, payload as never)
-    put({ fidelity, draft: { ...draft, origin: recovery } }, now())
+  private put(fact: NormalizedEvent): void {
+    this.take(Stages.insert(this.progress, this.rules, fact, this.now()))
   }
 
-  /** The run that an event is about, when it is not this one; undefined when nobody here knows it. */
-  const childOf = (event: AgentEvent & { readonly runId: string; readonly threadId: string }): Actor | undefined => {
+  private putRecovery(kind: "RunResumed" | "RunInterrupted", payload: object): void {
+    const { draft, fidelity } = Stages.ownFact(this.rules.frame, "domain_event", kind, payload as never)
+    this.put({ fidelity, draft: { ...draft, origin: recovery } })
+  }
+
+  /** The run that an event is about, when it is a child of this one. */
+  private childOf(event: AboutRun): Actor | undefined {
+    const known = this.children.find(({ runId }) => runId === event.runId)
     const parent = event._tag === "RunStart" ? (event.parentRunId ?? event.identity?.parentRunId) : undefined
     const isValid = [event.threadId, event.runId].every((id) => StagedEvent.isStorable(id) && !isBlank(id))
-    if (parent === runId && isValid && event.runId !== runId && !children.has(event.runId)) {
-      const { input: _, labels: __, ...inherited } = options
-      children.set(
-        event.runId,
-        make(env, shared, { ...inherited, threadId: event.threadId, runId: event.runId }, newRun(event.runId))
-      )
+    if (known !== undefined || parent !== this.runId || !isValid || event.runId === this.runId) {
+      return known
     }
-    return children.get(event.runId)
+    const { labels: _, ...inherited } = this.options
+    const child = make(
+      this.env,
+      this.shared,
+      { ...inherited, threadId: event.threadId, runId: event.runId },
+      { ...newRun(event.runId), isChild: true }
+    )
+    this.children = [...this.children, child]
+    return child
   }
 
-  const isForeign = (event: AgentEvent): event is AgentEvent & { readonly runId: string; readonly threadId: string } =>
-    !shared.exact &&
-    (event._tag === "RunStart" || event._tag === "RunFinish") &&
-    (event.runId !== runId || event.threadId !== threadId)
+  private isForeign(event: AgentEvent): event is AboutRun {
+    return (
+      !this.shared.exact &&
+      (event._tag === "RunStart" || event._tag === "RunFinish") &&
+      (event.runId !== this.runId || event.threadId !== this.threadId)
+    )
+  }
 
-  const recordForeign = (
-    { event, occurredAt }: Envelope,
-    about: { readonly runId: string; readonly threadId: string },
-    child: Actor | undefined
-  ): Stages.Advanced => {
+  private recordForeign(event: AboutRun, occurredAt: number): Stages.Advanced {
+    const child = this.childOf(event)
     if (child === undefined) {
       const problem = new ForeignRun({
-        message: `a ${event._tag} of run ${JSON.stringify(about.runId)} in thread ${JSON.stringify(about.threadId)} was emitted into run ${JSON.stringify(runId)} in thread ${JSON.stringify(threadId)}, which is not its parent, or has ids that cannot be kept; open that run and emit it there`,
-        runId: about.runId
+        message: `a ${event._tag} of run ${JSON.stringify(event.runId)} in thread ${JSON.stringify(event.threadId)} was emitted into run ${JSON.stringify(this.runId)} in thread ${JSON.stringify(this.threadId)}, which is not its parent, or has ids that cannot be kept; open that run and emit it there`,
+        runId: event.runId
       })
-      return Stages.leaveOut(progress, rules, "refused", event, last, occurredAt, problem)
+      return Stages.leaveOut(this.progress, this.rules, "refused", event, this.last, occurredAt, problem)
     }
     child.recordForParent(event, occurredAt)
-    return { progress, entries: [] }
+    return { progress: this.progress, entries: [] }
   }
 
-  const countShed = (): void => {
-    shed += 1
-    env.shed()
+  private countShed(): void {
+    this.shed += 1
+    this.shared.shed()
   }
 
-  const leftOut = (envelope: Envelope, cause: unknown): void => {
-    countShed()
-    env.report(envelope, cause)
+  private leftOut(envelope: Envelope, cause: unknown): void {
+    this.countShed()
+    this.shared.start(notRecorded(this.env.onNotRecorded, envelope, cause))
   }
 
   /** Takes an event through the stages; what becomes of it is for `take`. */
-  const advance = (envelope: Envelope): Stages.Advanced => {
+  private advance(envelope: Envelope): Stages.Advanced {
     const { event, occurredAt } = envelope
-    const room = lane.room()
-    const advanced = isForeign(event)
-      ? recordForeign(envelope, event, childOf(event))
-      : Stages.advance(progress, rules, event, last, occurredAt, room)
-    wasShed = room === "facts" && advanced.entries.length === 0
+    const room = this.lane.room()
+    const advanced = this.isForeign(event)
+      ? this.recordForeign(event, occurredAt)
+      : Stages.advance(this.progress, this.rules, event, this.last, occurredAt, room)
+    this.wasShed = room === "facts" && advanced.entries.length === 0
     if (advanced.problem !== undefined) {
-      leftOut(envelope, advanced.problem)
+      this.leftOut(envelope, advanced.problem)
     } else if (advanced.isShed === true) {
-      countShed()
+      this.countShed()
     }
     return advanced
   }
@@ -288,12 +353,12 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
    * Counts what failed in a way that nobody foresaw: the event, when it did not get through the stages, so that what waited
    * is not lost with it; else the facts that could not be staged.
    */
-  const countFailed = (
+  private countFailed(
     before: Stages.Progress,
     advanced: Stages.Advanced | undefined,
     envelope: Envelope,
     defect: unknown
-  ): void => {
+  ): void {
     const message = defect instanceof Error ? defect.message : String(defect)
     const lost =
       advanced === undefined
@@ -305,173 +370,123 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
     const gaps = lost
       .filter(({ tag }) => tag !== "CaptureGap")
       .reduce((gaps, { ordinal, tag }) => Gap.add(gaps, "refused", tag, ordinal, message), before.gaps)
-    progress = { ...(advanced?.progress ?? before), gaps: shared.exact ? [] : gaps }
-    shared.wait(actor)
-    leftOut(envelope, defect)
+    this.progress = { ...(advanced?.progress ?? before), gaps: this.shared.exact ? [] : gaps }
+    this.shared.wait(this)
+    this.leftOut(envelope, defect)
   }
 
-  const record = (envelope: Envelope, position: number | undefined): void => {
-    last = { ordinal: envelope.ordinal, position }
-    const before = progress
+  record(envelope: Envelope, position: number | undefined): void {
+    this.last = { ordinal: envelope.ordinal, position }
+    const before = this.progress
     let advanced: Stages.Advanced | undefined
     try {
-      if (!isOff) {
-        advanced = advance(envelope)
-        take(advanced)
+      if (!this.isOff) {
+        advanced = this.advance(envelope)
+        this.take(advanced)
       }
     } catch (defect) {
-      countFailed(before, advanced, envelope, defect)
+      this.countFailed(before, advanced, envelope, defect)
     }
-    tell()
+    this.tell()
   }
-
-  const emitter = Emitter.make(env, record, known.ordinal)
 
   /** What the ledger has of an open message, it has not kept: its pieces are put together again. */
-  const replay = (event: AgentEvent, position: number): void => {
-    last = { ordinal: known.ordinal, position }
-    const [assembly] = assemble(progress.assembly, event, last)
-    progress = { ...progress, assembly }
-    lane.hold(Stages.heldSize(progress))
-    tell()
+  private replay(event: AgentEvent, position: number): void {
+    this.last = { ordinal: this.last.ordinal, position }
+    const [assembly] = assemble(this.progress.assembly, event, this.last)
+    this.progress = { ...this.progress, assembly }
+    this.lane.hold(Stages.heldSize(this.progress))
+    this.tell()
   }
 
-  const endReplay = (): void => {
-    isReplaying = false
-    const { open } = progress.assembly
-    progress = {
-      ...progress,
+  private endReplay(): void {
+    this.isReplaying = false
+    const { open } = this.progress.assembly
+    const { fromOrdinal, step = 0 } = this.saved ?? {}
+    this.progress = {
+      ...this.progress,
       assembly: {
-        step: saved?.step ?? 0,
+        step,
         open:
-          open === undefined || saved?.fromOrdinal === undefined
+          open === undefined || fromOrdinal === undefined
             ? undefined
-            : { ...open, from: { ...open.from, ordinal: saved.fromOrdinal } }
+            : { ...open, from: { ...open.from, ordinal: fromOrdinal } }
       }
     }
   }
 
   /** A run starts, or goes on, with the first that is said of it, whether that says so or not. */
-  const begin = (first: AgentEvent | undefined, position: number | undefined): Effect.Effect<void> | undefined => {
-    if (isReplaying) {
-      endReplay()
+  private begin(first: AgentEvent | undefined, position: number | undefined): Effect.Effect<void> | undefined {
+    if (this.isReplaying) {
+      this.endReplay()
     }
-    if (hasBegun || emitter.isClosed()) {
+    if (this.hasBegun || this.emitter.isClosed) {
       return undefined
     }
-    hasBegun = true
-    if (shared.exact || (first?._tag === "RunStart" && first.runId === runId)) {
+    this.hasBegun = true
+    if (this.shared.exact || (first?._tag === "RunStart" && first.runId === this.runId)) {
       return undefined
     }
-    const start = { _tag: "RunStart", threadId, runId } as const
-    if (known.isNew) {
+    const start = { _tag: "RunStart", threadId: this.threadId, runId: this.runId } as const
+    if (this.isNew) {
       // The first event itself is not recorded with it.
-      return emitter.step(start, position === undefined ? undefined : position - 1)
+      return this.emitter.step(start, position === undefined ? undefined : position - 1)
     }
-    if (!isOff) {
-      progress = { ...progress, normalizer: { ...progress.normalizer, terminal: HashSet.empty() } }
-      putRecovery("RunResumed", start)
+    if (!this.isOff) {
+      this.progress = { ...this.progress, normalizer: { ...this.progress.normalizer, terminal: none } }
+      this.putRecovery("RunResumed", start)
     }
     return undefined
   }
 
-  const step: Emitter.Step = (event, at) => {
-    const position = at ?? input?.next()
-    if (isReplaying && position !== undefined && position <= replayed && !emitter.isClosed()) {
-      replay(event, position)
+  private step(event: AgentEvent, at?: number): Effect.Effect<void> | undefined {
+    const position = at ?? this.input?.next()
+    if (this.isReplaying && position !== undefined && position <= this.replayed && !this.emitter.isClosed) {
+      this.replay(event, position)
       return undefined
     }
-    const starting = begin(event, position)
-    return Emitter.both(starting, emitter.step(event, position))
+    const starting = this.begin(event, position)
+    return Emitter.both(starting, this.emitter.step(event, position))
   }
 
-  const credit = (): Effect.Effect<void> | undefined => (wasShed ? undefined : lane.credit())
+  private credit(): Effect.Effect<void> | undefined {
+    return this.wasShed ? undefined : this.lane.credit()
+  }
 
-  const putFact = (fact: NormalizedEvent): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (emitter.isClosed()) {
+  get emitAll(): RunShape["emitAll"] {
+    return Emitter.emitAll(
+      (event) => this.step(event),
+      () => this.credit()
+    )
+  }
+
+  get tap(): RunShape["tap"] {
+    const { emitAll } = this
+    return (stream) => Stream.mapArrayEffect(stream, (events) => Effect.as(emitAll(events), events))
+  }
+
+  private putFact(fact: NormalizedEvent): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.emitter.isClosed) {
         return Emitter.refuse(fact.draft.kind)
       }
-      const starting = begin(undefined, undefined)
-      if (!isOff) {
-        put(fact, now())
+      const starting = this.begin(undefined, undefined)
+      if (!this.isOff) {
+        this.put(fact)
       }
-      return Emitter.both(starting, lane.credit()) ?? Effect.void
+      return Emitter.both(starting, this.lane.credit()) ?? Effect.void
     })
-
-  const recordForParent = (event: AgentEvent, occurredAt: number): void => {
-    isChild = true
-    hasBegun = true
-    record({ event, occurredAt, ordinal: last.ordinal + 1 }, undefined)
   }
 
-  const isActive = (): boolean => hasBegun && !HashSet.has(progress.normalizer.terminal, runId)
-
-  const interrupt = (): void => {
-    const { assembly } = progress
-    take(Stages.interrupt(progress, rules, now(), last.ordinal))
-    // What is open is sent again by who sends what was not acked.
-    progress = { ...progress, assembly }
-    putRecovery("RunInterrupted", { threadId, runId, openCalls: progress.calls })
+  get message(): RunShape["message"] {
+    return (message) =>
+      this.putFact(Stages.ownFact(this.rules.frame, "committed_runtime_event", "MessageCommitted", message))
   }
 
-  const finish = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
-    if (isOff || shared.exact) {
-      return undefined
-    }
-    if (input !== undefined) {
-      if (isActive()) {
-        interrupt()
-      }
-      return undefined
-    }
-    const starting = begin(undefined, undefined)
-    const event = { _tag: "RunFinish", threadId, runId, termination: terminationOf(exit) } as const
-    let finishing: Effect.Effect<void> | undefined
-    if (isActive() && isChild) {
-      recordForParent(event, now())
-    } else if (isActive()) {
-      finishing = emitter.step(event)
-    }
-    take(Stages.interrupt(progress, rules, now(), last.ordinal))
-    return Emitter.both(starting, finishing)
-  }
-
-  const end = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, StagingFailed> =>
-    Effect.suspend(() => {
-      if (emitter.isClosed()) {
-        return lane.close
-      }
-      const finishing = finish(exit)
-      const closing = isChild ? Effect.void : emitter.close()
-      const ending = Array.from(children.values(), (child) => child.end(exit))
-      isOwned = false
-      if (!isOff && hasBegun) {
-        lane.stage([], { after: after() })
-      }
-      lane.hold(0)
-      // One that cannot be saved keeps no other from being saved, and an audience that hangs keeps none.
-      return Effect.forEach([...ending, lane.close], Effect.exit, { concurrency: "unbounded" }).pipe(
-        Effect.flatMap((exits) => Exit.asVoidAll(exits)),
-        Effect.ensuring(
-          finishing === undefined ? Effect.void : Effect.timeoutOption(Effect.interruptible(finishing), farewell)
-        ),
-        Effect.ensuring(closing)
-      )
-    })
-
-  const emitAll = Emitter.emitAll(step, credit)
-
-  const actor: Actor = {
-    threadId,
-    runId,
-    emit: Emitter.emit(step, credit),
-    emitAll,
-    tap: (stream) => Stream.mapArrayEffect(stream, (events) => Effect.as(emitAll(events), events)),
-    message: (message) => putFact(Stages.ownFact(rules.frame, "committed_runtime_event", "MessageCommitted", message)),
-    fact: (kind, schema, value) => {
+  get fact(): RunShape["fact"] {
+    return (kind, schema, value) => {
       const encoded = Effect.map(Schema.encodeEffect(schema)(value), (payload) =>
-        Stages.ownFact(rules.frame, "domain_event", kind as Kind as "CaptureGap", payload as never)
+        Stages.ownFact(this.rules.frame, "domain_event", kind as Kind as "CaptureGap", payload as never)
       )
       return Effect.flatMap(encoded, (fact) =>
         Effect.fromResult(Result.andThen(checkFact(fact.draft), StagedEvent.textOf)).pipe(
@@ -479,39 +494,127 @@ export const make = (env: Environment, shared: Shared, options: RunOptions, know
             Effect.suspend(() => {
               const { id, name } = Object(fact.draft.payload)
               if (kind === "ToolCallExecuting") {
-                progress = { ...progress, calls: Calls.executing(progress.calls, id, name) }
+                this.progress = { ...this.progress, calls: Calls.executing(this.progress.calls, id, name) }
               }
-              return putFact(fact)
+              return this.putFact(fact)
             })
           )
         )
       )
-    },
-    flush: (upTo) =>
-      Effect.suspend(() => {
-        actor.release()
-        return lane.flush(upTo)
-      }),
-    status: Effect.sync(() => ({
-      ...lane.health(),
-      ordinal: emitter.ordinal(),
-      shed,
-      isClosed: emitter.isClosed()
-    })),
-    close: Effect.suspend(() => end(Exit.void)),
-    waitingSince: () => Coalesce.since(progress.coalescing) ?? (progress.gaps.length > 0 ? 0 : undefined),
-    release: () => {
-      if (progress.gaps.length === 0 || lane.room() === "all") {
-        take(Stages.release(progress, rules, now()))
-        tell()
-      }
-    },
-    end,
-    failed: Deferred.await(failed),
-    recordForParent
+    }
   }
-  return actor
+
+  get flush(): RunShape["flush"] {
+    return (upTo) =>
+      Effect.suspend(() => {
+        this.release()
+        return this.lane.flush(upTo)
+      })
+  }
+
+  get status(): RunShape["status"] {
+    return Effect.sync(() => ({
+      ...this.lane.health(),
+      ordinal: this.emitter.ordinal,
+      shed: this.shed,
+      isClosed: this.emitter.isClosed
+    }))
+  }
+
+  get close(): RunShape["close"] {
+    return Effect.suspend(() => this.end(Exit.void))
+  }
+
+  waitingSince(): number | undefined {
+    return Coalesce.since(this.progress.coalescing) ?? (this.progress.gaps.length > 0 ? 0 : undefined)
+  }
+
+  release(): void {
+    if (this.progress.gaps.length === 0 || this.lane.room() === "all") {
+      this.take(Stages.release(this.progress, this.rules, this.now()))
+      this.tell()
+    }
+  }
+
+  recordForParent(event: AgentEvent, occurredAt: number): void {
+    this.hasBegun = true
+    this.record({ event, occurredAt, ordinal: this.last.ordinal + 1 }, undefined)
+  }
+
+  isActive(): boolean {
+    return (this.hasBegun || this.isChild) && !HashSet.has(this.progress.normalizer.terminal, this.runId)
+  }
+
+  private interrupt(): void {
+    const { assembly } = this.progress
+    this.take(Stages.interrupt(this.progress, this.rules, this.now(), this.last.ordinal))
+    // What is open is sent again by who sends what was not acked.
+    this.progress = { ...this.progress, assembly }
+    this.putRecovery("RunInterrupted", {
+      threadId: this.threadId,
+      runId: this.runId,
+      openCalls: this.progress.calls
+    })
+  }
+
+  private finish(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    const { runId, threadId } = this
+    // A child of which nothing was said since its parent went on stays as it was.
+    if (this.isOff || this.shared.exact || (this.isChild && !this.hasBegun)) {
+      return undefined
+    }
+    if (this.input !== undefined) {
+      if (this.isActive()) {
+        this.interrupt()
+      }
+      return undefined
+    }
+    const starting = this.begin(undefined, undefined)
+    const event = { _tag: "RunFinish", threadId, runId, termination: terminationOf(exit) } as const
+    let finishing: Effect.Effect<void> | undefined
+    if (this.isActive() && this.isChild) {
+      this.recordForParent(event, this.now())
+    } else if (this.isActive()) {
+      finishing = this.emitter.step(event)
+    }
+    this.take(Stages.interrupt(this.progress, this.rules, this.now(), this.last.ordinal))
+    return Emitter.both(starting, finishing)
+  }
+
+  end(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, StagingFailed> {
+    return Effect.suspend(() => {
+      if (this.emitter.isClosed) {
+        return this.lane.close
+      }
+      const finishing = this.finish(exit)
+      const closing = this.isChild ? Effect.void : this.emitter.close()
+      const ending = this.children.map((child) => child.end(exit))
+      this.isOwned = false
+      if (!this.isOff && this.hasBegun) {
+        this.lane.stage([], { after: this.after() })
+      }
+      this.lane.hold(0)
+      // One that cannot be saved keeps no other from being saved, and an audience that hangs keeps none.
+      return Effect.forEach([...ending, this.lane.close], Effect.exit, { concurrency: "unbounded" }).pipe(
+        Effect.flatMap((exits) => Exit.asVoidAll(exits)),
+        Effect.ensuring(
+          finishing === undefined ? Effect.void : Effect.timeoutOption(Effect.interruptible(finishing), farewell)
+        ),
+        Effect.ensuring(closing),
+        Effect.ensuring(Effect.sync(() => this.shared.closed(this)))
+      )
+    })
+  }
+
+  get failed(): Effect.Effect<never, StagingFailed> {
+    return Deferred.await(this.failure)
+  }
 }
+
+const none = HashSet.empty<string>()
+
+export const make = (env: Environment, shared: Shared, options: RunOptions, known: Known): Actor =>
+  new RunActor(env, shared, options, known)
 
 /** What is known of a run that is not in the ledger. */
 export const newRun = (runId: string): Known => {

@@ -34,12 +34,14 @@ export interface Assembly {
 
 export const initial: Assembly = { step: 0, open: undefined }
 
+const none = HashSet.empty<string>()
+
 const begin = (from: Place, messageId: string): OpenMessage => ({
   from,
   messageId,
   parts: [],
   piece: undefined,
-  ready: HashSet.empty(),
+  ready: none,
   size: 0
 })
 

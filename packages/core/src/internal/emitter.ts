@@ -3,90 +3,96 @@
  */
 import { Array as Arr, Clock, Effect, Schema } from "effect"
 import type { AgentEvent } from "../AgentEvent.ts"
-import { type Envelope, LiveSink, type LiveSinkShape } from "../LiveSink.ts"
+import type { Envelope, LiveSinkShape } from "../LiveSink.ts"
 
 export class SinkClosed extends Schema.TaggedError<SinkClosed>()("SinkClosed", { message: Schema.String }) {}
 
-/** What an emitter needs of the services in force. */
+/** What the emitters of a program share. */
 export interface Environment {
-  readonly live: LiveSinkShape
   readonly clock: Clock.Clock
-  /** Starts what must not be swallowed by an interrupt right after the step. */
+  /** Starts what must not be swallowed by an interrupt right after the step. What it fails with is logged. */
   readonly start: (effect: Effect.Effect<void>) => void
 }
 
 export const environment: Effect.Effect<Environment> = Effect.gen(function* () {
-  const live = yield* LiveSink
   const clock = yield* Clock.Clock
-  const start = Effect.runForkWith(yield* Effect.context<never>())
-  return { live, clock, start }
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  return { clock, start: (effect) => void fork(Effect.ignoreCause(effect, { log: true })) }
 })
 
-/** Records an event, synchronously; it must not throw. `position` is its place in the input of a producer. */
-type RecordEvent = (envelope: Envelope, position: number | undefined) => void
+/** Who records what is emitted. */
+export interface Records {
+  /** Records an event, synchronously; it must not throw. `position` is its place in the input of a producer. */
+  record(envelope: Envelope, position: number | undefined): void
+}
 
 /** Emits an event, synchronously; what remains to be waited for, if anything. */
 export type Step = (event: AgentEvent, position?: number) => Effect.Effect<void> | undefined
 
 type Wait = () => Effect.Effect<void> | undefined
 
-/** Makes the step of one run, whose events go on after `ordinal`. */
-export const make = ({ clock, live, start }: Environment, record: RecordEvent, ordinal = 0) => {
-  let isClosed = false
+/** Numbers the events of one run, which go on after `ordinal`, delivers them, and has them recorded. */
+export class Emitter {
+  isClosed = false
+  ordinal: number
+  private readonly live: LiveSinkShape
+  private readonly env: Environment
+  private readonly records: Records
+  /** What the audience emits in turn, while an event is delivered to it: it comes after that, live as in the ledger. */
+  private inTurn: Array<{ readonly event: AgentEvent; readonly position: number | undefined }> | undefined
 
-  const deliver = (envelope: Envelope): Effect.Effect<void> | undefined => {
+  constructor(live: LiveSinkShape, env: Environment, records: Records, ordinal = 0) {
+    this.live = live
+    this.env = env
+    this.records = records
+    this.ordinal = ordinal
+  }
+
+  private deliver(envelope: Envelope): Effect.Effect<void> | undefined {
     try {
-      const delivering = live.deliver(envelope)
+      const delivering = this.live.deliver(envelope)
       return delivering === undefined ? undefined : Effect.ignoreCause(delivering as Effect.Effect<void>, { log: true })
     } catch (cause) {
-      start(Effect.logError(`the live sink failed on event ${envelope.ordinal}`, cause))
+      this.env.start(Effect.logError(`the live sink failed on event ${envelope.ordinal}`, cause))
       return undefined
     }
   }
 
-  const stepOne: Step = (event, position) => {
-    ordinal += 1
+  private stepOne(event: AgentEvent, position: number | undefined): Effect.Effect<void> | undefined {
+    this.ordinal += 1
     // The clock of a test may stand between two milliseconds.
-    const envelope = { ordinal, occurredAt: Math.floor(clock.currentTimeMillisUnsafe()), event }
-    const delivering = deliver(envelope)
-    record(envelope, position)
+    const occurredAt = Math.floor(this.env.clock.currentTimeMillisUnsafe())
+    const envelope = { ordinal: this.ordinal, occurredAt, event }
+    const delivering = this.deliver(envelope)
+    this.records.record(envelope, position)
     return delivering
   }
 
-  /** What the audience emits in turn, while an event is delivered to it, comes after that event, live as in the ledger. */
-  const inTurn: Array<{ readonly event: AgentEvent; readonly position: number | undefined }> = []
-  let isStepping = false
-
-  const step: Step = (event, position) => {
-    if (isClosed) {
+  step(event: AgentEvent, position?: number): Effect.Effect<void> | undefined {
+    if (this.isClosed) {
       return refuse(event._tag)
     }
-    if (isStepping) {
-      inTurn.push({ event, position })
+    if (this.inTurn !== undefined) {
+      this.inTurn.push({ event, position })
       return undefined
     }
-    isStepping = true
+    this.inTurn = []
     try {
-      let waiting = stepOne(event, position)
-      for (let next = inTurn.shift(); next !== undefined; next = inTurn.shift()) {
-        waiting = both(waiting, stepOne(next.event, next.position))
+      let waiting = this.stepOne(event, position)
+      for (let next = this.inTurn.shift(); next !== undefined; next = this.inTurn.shift()) {
+        waiting = both(waiting, this.stepOne(next.event, next.position))
       }
       return waiting
     } finally {
-      isStepping = false
+      this.inTurn = undefined
     }
   }
 
-  return {
-    step,
-    ordinal: () => ordinal,
-    isClosed: () => isClosed,
-    /** From now on, an emit is a defect. What is returned closes the live sink. */
-    close: (): Effect.Effect<void> => {
-      const first = !isClosed
-      isClosed = true
-      return first ? (live.close ?? Effect.void) : Effect.void
-    }
+  /** From now on, an emit is a defect. What is returned closes the live sink. */
+  close(): Effect.Effect<void> {
+    const first = !this.isClosed
+    this.isClosed = true
+    return first ? (this.live.close ?? Effect.void) : Effect.void
   }
 }
 

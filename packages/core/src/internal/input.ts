@@ -1,7 +1,8 @@
 /**
  * How far the input of a producer is in the ledger.
  */
-import { Effect, PubSub, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
+import * as Follow from "../Follow.ts"
 import type { After, EventStagerShape, Lane } from "../EventStager.ts"
 import type { Writer } from "../EventStore.ts"
 import type { Input } from "../Run.ts"
@@ -30,8 +31,14 @@ export interface OpenInput extends Input {
 
 export const make = Effect.fnUntraced(function* (stager: EventStagerShape, writer: Writer | undefined) {
   const first = writer?.highWater ?? 0
-  // Who is slow gets the last ack, which says what those before it said.
-  const acks = yield* Effect.acquireRelease(PubSub.sliding<number>({ capacity: 1, replay: 1 }), PubSub.shutdown)
+  const { changed, notify } = Follow.signal()
+  let isClosed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isClosed = true
+      notify()
+    })
+  )
   const lane: Lane = stager.lane()
   yield* Effect.addFinalizer(() => Effect.ignoreCause(lane.close, { log: true }))
   const held = new Map<object, number>()
@@ -53,7 +60,7 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
       ...(writer === undefined ? {} : { mark: { ...writer, highWater: safe }, others: [...unsaved.values()] }),
       onCommit: () => {
         acked = safe
-        PubSub.publishUnsafe(acks, safe)
+        notify()
       }
     })
     unsaved.clear()
@@ -62,7 +69,17 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
   const input: OpenInput = {
     writer,
     acked: first,
-    acks: Stream.fromPubSub(acks),
+    // Who is slow gets the last ack, which says what those before it said.
+    acks: Stream.unwrap(
+      Effect.map(changed, (change) =>
+        Stream.paginate(first, (told) =>
+          Effect.map(
+            Effect.whileLoop({ while: () => acked === told && !isClosed, body: () => change, step: () => {} }),
+            () => (acked === told ? ([[], Option.none()] as const) : ([[acked], Option.some(acked)] as const))
+          )
+        )
+      )
+    ),
     advance: (position) =>
       Effect.sync(() => {
         at = Math.max(at, position)
@@ -78,7 +95,7 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
       }
       mark()
     },
-    fail: lane.fail
+    fail: (cause) => lane.fail(cause)
   }
   return input
 })

@@ -22,10 +22,12 @@ export interface RunState {
   readonly compaction: Compaction.CompactionState
 }
 
+const none = HashSet.empty<string>()
+
 /** A fresh run has seen nothing; a resumed one counts as started. */
 export const initial = (context: RunContext, resumed: boolean): RunState => ({
-  started: resumed ? HashSet.make(context.runId) : HashSet.empty(),
-  terminal: HashSet.empty(),
+  started: resumed ? HashSet.make(context.runId) : none,
+  terminal: none,
   compaction: Compaction.initial
 })
 

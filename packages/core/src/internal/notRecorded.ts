@@ -1,0 +1,28 @@
+/**
+ * What is told of an event that is not recorded.
+ */
+import { Context, Effect, Schema } from "effect"
+import type { Envelope } from "../LiveSink.ts"
+
+export class NotRecorded extends Schema.TaggedError<NotRecorded>()("NotRecorded", {
+  message: Schema.String,
+  ordinal: Schema.Number,
+  tag: Schema.String,
+  cause: Schema.Defect()
+}) {}
+
+export const OnNotRecorded = Context.Reference<(error: NotRecorded) => Effect.Effect<void>>(
+  "@runledger/core/OnNotRecorded",
+  { defaultValue: () => (error) => Effect.logError(error) }
+)
+
+/** Tells that an event is not recorded, and why. */
+export const notRecorded = (
+  tell: (error: NotRecorded) => Effect.Effect<void>,
+  { event, ordinal }: Envelope,
+  cause: unknown
+): Effect.Effect<void> => {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const message = `event ${ordinal}, a ${event._tag}, was not recorded: ${reason}`
+  return Effect.suspend(() => tell(new NotRecorded({ message, ordinal, tag: event._tag, cause })))
+}
