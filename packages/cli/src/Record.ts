@@ -208,9 +208,8 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, option
 
 /** A store that does not answer ends the command, which says so. Exactly, also what is very large is kept as it is. */
 const recorder = (exact: boolean): Layer.Layer<Recorder.Recorder, Failure.Failure, EventStore.EventStore> =>
-  Layer.catch(
-    Recorder.layer({ exact, onStoreFailure: "failRun", ...(exact ? { maxEventBytes: Number.POSITIVE_INFINITY } : {}) }),
-    (error) => Layer.effect(Recorder.Recorder, Effect.fail(Failure.ledger(error)))
+  Layer.catch(Recorder.layer({ exact, onStoreFailure: "failRun" }), (error) =>
+    Layer.effect(Recorder.Recorder, Effect.fail(Failure.ledger(error)))
   )
 
 export const command = Command.make("record", flags, (options) =>

@@ -347,7 +347,10 @@ describe("emit", () => {
         assert.deepInclude(facts[4]?.payload, { withheld: "not_json" })
         assert.deepStrictEqual(
           reports.map(({ ordinal, tag }) => [ordinal, tag]),
-          [[3, "ToolCallDone"]]
+          [
+            [3, "ToolCallDone"],
+            [5, "Error"]
+          ]
         )
         assert.strictEqual((yield* run.status).shed, 1)
       })

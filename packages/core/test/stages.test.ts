@@ -422,13 +422,17 @@ describe("identify", () => {
     fact: Partial<CanonicalEvent.CanonicalEventDraft>,
     more: Parameters<typeof entry>[1] & { readonly limits?: Limits } = {}
   ) => {
-    const [event, ...others] = identify([entry(fact, more)], more.limits ?? limits)
+    const {
+      unit: [event, ...others]
+    } = identify([entry(fact, more)], more.limits ?? limits)
     assert.deepStrictEqual(others, [])
     return { ...event, payload: Json.parse(event?.payload ?? "null") }
   }
 
   it("gives each fact an identity, and companions what caused them", () => {
-    const [first, second, third, fourth] = identify(
+    const {
+      unit: [first, second, third, fourth]
+    } = identify(
       [
         entry({ kind: "A" }),
         entry({ kind: "B" }, { companion: true }),

@@ -19,7 +19,7 @@ import * as Calls from "./calls.ts"
 import * as Coalesce from "./coalesce.ts"
 import * as Emitter from "./emitter.ts"
 import * as Gap from "./gap.ts"
-import { identify } from "./identify.ts"
+import { identify, type Limits } from "./identify.ts"
 import type { OpenInput } from "./input.ts"
 import { recovery } from "./interrupted.ts"
 import { type NotRecorded, notRecorded, OnNotRecorded } from "./notRecorded.ts"
@@ -70,6 +70,9 @@ export interface Known {
   readonly children: ReadonlyArray<Actor>
 }
 
+/** An event that is about a run. */
+type AboutRun = Extract<AgentEvent, { readonly _tag: "RunStart" | "RunFinish" }>
+
 export interface Actor extends RunShape {
   /** Since when something waits for time to pass; undefined when nothing does. */
   readonly waitingSince: () => number | undefined
@@ -82,6 +85,9 @@ export interface Actor extends RunShape {
 
   /** Fails when the run cannot be recorded any more. */
   readonly failed: Effect.Effect<never, StagingFailed>
+
+  /** The run that an event is about, when it is a child of this one, or a child of such. */
+  readonly childOf: (event: AboutRun) => Actor | undefined
 
   /** Whether the run has not ended. */
   readonly isActive: () => boolean
@@ -113,9 +119,6 @@ const terminationOf = (exit: Exit.Exit<unknown, unknown>): TerminationReason => 
 /** How long a run that ends waits for its audience to take the finish. */
 const farewell = "5 seconds"
 
-/** An event that is about a run. */
-type AboutRun = Extract<AgentEvent, { readonly _tag: "RunStart" | "RunFinish" }>
-
 /**
  * A run. There may be thousands, most of them idle, so what it can do is on the prototype; what its user may pass on as a
  * function is made when it is asked for.
@@ -144,6 +147,8 @@ class RunActor implements Actor {
   private isReplaying: boolean
   private isInLedger: boolean
   private hasBegun = false
+  /** Facts that were put before anything was said: they come after the start. */
+  private early: ReadonlyArray<Stages.Entry> = []
   private isOwned = true
   private shed = 0
   private wasShed = false
@@ -201,6 +206,12 @@ class RunActor implements Actor {
     return this.env.durability === "disabled"
   }
 
+  private get limits(): Limits {
+    return this.shared.exact
+      ? { redactor: undefined, maxEventBytes: Number.POSITIVE_INFINITY }
+      : { redactor: this.env.redactor, maxEventBytes: this.shared.maxEventBytes }
+  }
+
   private now(): number {
     return Math.floor(this.shared.clock.currentTimeMillisUnsafe())
   }
@@ -239,8 +250,11 @@ class RunActor implements Actor {
     this.lane.hold(Stages.heldSize(this.progress))
     if (entries.length > 0) {
       const after = this.after()
-      const limits = { redactor: this.env.redactor, maxEventBytes: this.shared.maxEventBytes }
-      Result.getOrThrow(this.lane.stage(identify(entries, limits), { after }))
+      const { problems, unit } = identify(entries, this.limits)
+      Result.getOrThrow(this.lane.stage(unit, { after }))
+      for (const { error, ordinal, tag } of problems) {
+        this.leftOut(tag, ordinal, error)
+      }
       this.savedOrdinal = after.ordinal
       this.isInLedger ||= entries.some(({ normalized }) => normalized.draft.scopes.some(({ _tag }) => _tag === "Run"))
     }
@@ -283,13 +297,17 @@ class RunActor implements Actor {
     this.put({ fidelity, draft: { ...draft, origin: recovery } })
   }
 
-  /** The run that an event is about, when it is a child of this one. */
-  private childOf(event: AboutRun): Actor | undefined {
-    const known = this.children.find(({ runId }) => runId === event.runId)
+  childOf(event: AboutRun): Actor | undefined {
+    for (const child of this.children) {
+      const found = child.runId === event.runId ? child : child.childOf(event)
+      if (found !== undefined) {
+        return found
+      }
+    }
     const parent = event._tag === "RunStart" ? (event.parentRunId ?? event.identity?.parentRunId) : undefined
     const isValid = [event.threadId, event.runId].every((id) => StagedEvent.isStorable(id) && !isBlank(id))
-    if (known !== undefined || parent !== this.runId || !isValid || event.runId === this.runId) {
-      return known
+    if (parent !== this.runId || !isValid || event.runId === this.runId) {
+      return undefined
     }
     const { labels: _, ...inherited } = this.options
     const child = make(
@@ -328,9 +346,9 @@ class RunActor implements Actor {
     this.shared.shed()
   }
 
-  private leftOut(envelope: Envelope, cause: unknown): void {
+  private leftOut(tag: string, ordinal: number, cause: unknown): void {
     this.countShed()
-    this.shared.start(notRecorded(this.env.onNotRecorded, envelope, cause))
+    this.shared.start(notRecorded(this.env.onNotRecorded, tag, ordinal, cause))
   }
 
   /** Takes an event through the stages; what becomes of it is for `take`. */
@@ -342,7 +360,7 @@ class RunActor implements Actor {
       : Stages.advance(this.progress, this.rules, event, this.last, occurredAt, room)
     this.wasShed = room === "facts" && advanced.entries.length === 0
     if (advanced.problem !== undefined) {
-      this.leftOut(envelope, advanced.problem)
+      this.leftOut(event._tag, envelope.ordinal, advanced.problem)
     } else if (advanced.isShed === true) {
       this.countShed()
     }
@@ -372,7 +390,7 @@ class RunActor implements Actor {
       .reduce((gaps, { ordinal, tag }) => Gap.add(gaps, "refused", tag, ordinal, message), before.gaps)
     this.progress = { ...(advanced?.progress ?? before), gaps: this.shared.exact ? [] : gaps }
     this.shared.wait(this)
-    this.leftOut(envelope, defect)
+    this.leftOut(envelope.event._tag, envelope.ordinal, defect)
   }
 
   record(envelope: Envelope, position: number | undefined): void {
@@ -428,15 +446,24 @@ class RunActor implements Actor {
       return undefined
     }
     const start = { _tag: "RunStart", threadId: this.threadId, runId: this.runId } as const
+    let starting: Effect.Effect<void> | undefined
     if (this.isNew) {
       // The first event itself is not recorded with it.
-      return this.emitter.step(start, position === undefined ? undefined : position - 1)
-    }
-    if (!this.isOff) {
+      starting = this.emitter.step(start, position === undefined ? undefined : position - 1)
+    } else if (!this.isOff) {
       this.progress = { ...this.progress, normalizer: { ...this.progress.normalizer, terminal: none } }
       this.putRecovery("RunResumed", start)
     }
-    return undefined
+    this.putEarly()
+    return starting
+  }
+
+  private putEarly(): void {
+    const { early } = this
+    this.early = []
+    for (const { normalized, occurredAt } of early) {
+      this.take(Stages.insert(this.progress, this.rules, normalized, occurredAt))
+    }
   }
 
   private step(event: AgentEvent, at?: number): Effect.Effect<void> | undefined {
@@ -446,7 +473,11 @@ class RunActor implements Actor {
       return undefined
     }
     const starting = this.begin(event, position)
-    return Emitter.both(starting, this.emitter.step(event, position))
+    const stepping = this.emitter.step(event, position)
+    if (this.early.length > 0) {
+      this.putEarly()
+    }
+    return Emitter.both(starting, stepping)
   }
 
   private credit(): Effect.Effect<void> | undefined {
@@ -470,11 +501,15 @@ class RunActor implements Actor {
       if (this.emitter.isClosed) {
         return Emitter.refuse(fact.draft.kind)
       }
-      const starting = this.begin(undefined, undefined)
-      if (!this.isOff) {
-        this.put(fact)
+      if (this.isOff) {
+        return Effect.void
       }
-      return Emitter.both(starting, this.lane.credit()) ?? Effect.void
+      if (this.hasBegun) {
+        this.put(fact)
+      } else {
+        this.early = [...this.early, { normalized: fact, occurredAt: this.now() }]
+      }
+      return this.lane.credit() ?? Effect.void
     })
   }
 
@@ -507,8 +542,9 @@ class RunActor implements Actor {
   get flush(): RunShape["flush"] {
     return (upTo) =>
       Effect.suspend(() => {
+        const starting = this.early.length > 0 ? this.begin(undefined, undefined) : undefined
         this.release()
-        return this.lane.flush(upTo)
+        return Effect.andThen(starting ?? Effect.void, this.lane.flush(upTo))
       })
   }
 

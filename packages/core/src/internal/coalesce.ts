@@ -39,6 +39,7 @@ export interface Joined {
   readonly from: Place
   readonly to: Place
   readonly occurredAt: number
+  readonly events: number
 }
 
 /** The rows that are open, in the order in which they began; `size` is the length of their texts. */
@@ -160,7 +161,8 @@ const joined = (row: Row, links: ReadonlyArray<Link>): ReadonlyArray<Joined> => 
       normalized: { ...row.first, draft: { ...row.first.draft, payload } },
       from: first.place,
       to: last.place,
-      occurredAt: first.occurredAt
+      occurredAt: first.occurredAt,
+      events: links.length
     }
   ]
 }

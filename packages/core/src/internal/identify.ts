@@ -7,6 +7,7 @@
 import { Result } from "effect"
 import type { NormalizedEvent, Remnant } from "../CanonicalEvent.ts"
 import * as Json from "../Json.ts"
+import { ValidationError } from "../LedgerError.ts"
 import type { Redactor } from "../Redaction.ts"
 import * as StagedEvent from "../StagedEvent.ts"
 import * as Gap from "./gap.ts"
@@ -74,32 +75,67 @@ const tagOf = (payload: unknown, kind: string): string =>
   typeof payload === "object" && payload !== null && "_tag" in payload ? String(payload._tag) : kind
 
 /** A gap in the place of an observed event that cannot be kept. */
-const inPlaceOf = ({ lastOrdinal, normalized, ordinal = 0 }: Entry, why: "too_large" | "refused"): NormalizedEvent => {
+const inPlaceOf = (
+  { events = 1, lastOrdinal, normalized, ordinal = 0 }: Entry,
+  why: "too_large" | "refused"
+): NormalizedEvent => {
   const { draft } = normalized
-  const gap = Gap.add([], why, tagOf(draft.payload, draft.kind), ordinal)
-  return Gap.draft(draft, { ...gap[0], lastOrdinal: lastOrdinal ?? ordinal } as Gap.Gap)
+  const tags = { [tagOf(draft.payload, draft.kind)]: events }
+  return Gap.draft(draft, {
+    reason: why,
+    events,
+    tags,
+    firstOrdinal: ordinal,
+    lastOrdinal: lastOrdinal ?? ordinal
+  })
+}
+
+/** A fact that is not what was said, and why. */
+export interface Problem {
+  readonly tag: string
+  readonly ordinal: number
+  readonly error: ValidationError
+}
+
+const problemOf = ({ normalized: { draft, fidelity }, ordinal = 0 }: Entry, left: Remnant): Problem => {
+  const what =
+    "truncated" in left
+      ? `its payload has ${left.truncated.bytes} bytes, which is more than allowed`
+      : left.withheld === "not_json"
+        ? "its payload is no JSON"
+        : "its payload could not be redacted"
+  const rest = fidelity === "observed_runtime_event" ? "" : "; its kind, its ids and its outcome are kept"
+  return {
+    tag: tagOf(draft.payload, draft.kind),
+    ordinal,
+    error: new ValidationError({ message: `validation error: ${what}${rest}` })
+  }
 }
 
 /** The unit of what one event brought. */
-export const identify = (entries: ReadonlyArray<Entry>, limits: Limits): StagedEvent.StagedUnit => {
+export const identify = (
+  entries: ReadonlyArray<Entry>,
+  limits: Limits
+): { readonly unit: StagedEvent.StagedUnit; readonly problems: ReadonlyArray<Problem> } => {
   const unit: Array<StagedEvent.StagedEvent> = []
+  const problems: Array<Problem> = []
   let cause: string | undefined
   for (const entry of entries) {
     const { companion, normalized } = entry
     const text = textOf(normalized.draft, limits)
-    const isObserved = normalized.fidelity === "observed_runtime_event"
     const at = { ...entry, causationId: companion ? cause : undefined }
     let event: StagedEvent.StagedEvent
     if (Result.isSuccess(text)) {
       event = StagedEvent.fromText(normalized, text.success, at)
-    } else if (isObserved) {
-      const gap = inPlaceOf(entry, text.failure.why)
-      event = StagedEvent.fromText(gap, JSON.stringify(gap.draft.payload), at)
     } else {
-      event = StagedEvent.fromText(normalized, JSON.stringify(text.failure.left), at)
+      const { left, why } = text.failure
+      const isObserved = normalized.fidelity === "observed_runtime_event"
+      const gap = isObserved ? inPlaceOf(entry, why) : undefined
+      event = StagedEvent.fromText(gap ?? normalized, JSON.stringify(gap?.draft.payload ?? left), at)
+      problems.push(problemOf(entry, left))
     }
     unit.push(event)
     cause = companion ? cause : event.eventId
   }
-  return unit
+  return { unit, problems }
 }

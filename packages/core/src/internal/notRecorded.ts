@@ -2,7 +2,6 @@
  * What is told of an event that is not recorded.
  */
 import { Context, Effect, Schema } from "effect"
-import type { Envelope } from "../LiveSink.ts"
 
 export class NotRecorded extends Schema.TaggedError<NotRecorded>()("NotRecorded", {
   message: Schema.String,
@@ -16,13 +15,14 @@ export const OnNotRecorded = Context.Reference<(error: NotRecorded) => Effect.Ef
   { defaultValue: () => (error) => Effect.logError(error) }
 )
 
-/** Tells that an event is not recorded, and why. */
+/** Tells that an event is not recorded, or not as it was, and why. */
 export const notRecorded = (
   tell: (error: NotRecorded) => Effect.Effect<void>,
-  { event, ordinal }: Envelope,
+  tag: string,
+  ordinal: number,
   cause: unknown
 ): Effect.Effect<void> => {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  const message = `event ${ordinal}, a ${event._tag}, was not recorded: ${reason}`
-  return Effect.suspend(() => tell(new NotRecorded({ message, ordinal, tag: event._tag, cause })))
+  const message = `event ${ordinal}, a ${tag}, was not recorded: ${reason}`
+  return Effect.suspend(() => tell(new NotRecorded({ message, ordinal, tag, cause })))
 }

@@ -3,8 +3,11 @@
  */
 import type { Remnant } from "../CanonicalEvent.ts"
 
-/** The ids and outcomes of events; nothing that a model, a tool or a person could have written at length. */
+/** The ids and outcomes of events and messages; nothing that a model, a tool or a person could have written at length. */
 const kept = ["_tag", "id", "targetId", "messageId", "threadId", "runId", "parentRunId", "name", "outcome", "role"]
+
+/** What tells where a message belongs. */
+const places = ["step", "fromOrdinal", "partial"]
 
 /** Longer ones are no ids. */
 const longestId = 256
@@ -32,9 +35,13 @@ const termination = (payload: unknown): object => {
 
 const isShort = (value: unknown): value is string => typeof value === "string" && value.length <= longestId
 
+const some = (payload: unknown, keys: ReadonlyArray<string>, isKept: (value: unknown) => boolean): object =>
+  Object.fromEntries(keys.map((key) => [key, field(payload, key)] as const).filter(([, value]) => isKept(value)))
+
 /** The remnant of a payload, as far as it can be read. */
 export const remnant = (payload: unknown, why: Remnant): Remnant => ({
-  ...Object.fromEntries(kept.map((key) => [key, field(payload, key)]).filter(([, value]) => isShort(value))),
+  ...some(payload, kept, isShort),
+  ...some(payload, places, (value) => typeof value === "number" || value === true),
   ...termination(payload),
   ...why
 })

@@ -47,6 +47,8 @@ export interface Entry {
   readonly occurredAt: number
   readonly ordinal?: number | undefined
   readonly lastOrdinal?: number | undefined
+  /** How many events it stands for, when they are several. */
+  readonly events?: number
   readonly companion?: boolean
 }
 
@@ -96,8 +98,9 @@ const messageEntries = (
       ]
 
 const joinedEntries = (joined: ReadonlyArray<Coalesce.Joined>): ReadonlyArray<Entry> =>
-  joined.map(({ from, normalized, occurredAt, to }) => ({
+  joined.map(({ events, from, normalized, occurredAt, to }) => ({
     normalized,
+    events,
     occurredAt,
     ordinal: from.ordinal,
     lastOrdinal: to.ordinal
