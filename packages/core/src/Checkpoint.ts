@@ -59,6 +59,8 @@ export interface Options {
 /** How long closing a run waits for the store. */
 const closeTimeout = "30 seconds"
 
+const closedTooSoon = new Error("the store did not answer before the run was closed")
+
 interface LaneState {
   readonly options: LaneOptions
   isOpen: boolean
@@ -69,6 +71,9 @@ interface LaneState {
 
 type Batch = AppendBatch<Staged<LaneState>>
 
+const countOf = (items: ReadonlyArray<Staged<LaneState>>): number =>
+  items.reduce((facts, { unit }) => facts + unit.length, 0)
+
 /** A stager whose lanes wait for the checkpoint, and the checkpoint. */
 const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
   const transaction = yield* Transaction
@@ -77,22 +82,25 @@ const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
   let facts = 0
   let failure: StagingFailed | undefined
 
+  const keep = (isKept: (item: Staged<LaneState>) => boolean): void => {
+    waiting = waiting.filter(isKept)
+    facts = countOf(waiting)
+  }
+
   const fail = (lane: LaneState, cause: unknown): void => {
     if (lane.failure !== undefined) {
       return
     }
-    const left = waiting.filter((item) => item.lane === lane).flatMap(({ unit }) => unit).length
-    lane.lost += left
+    lane.lost += countOf(waiting.filter((item) => item.lane === lane))
     lane.failure = stagingFailed(lane.lost, cause)
     failure ??= lane.failure
-    waiting = waiting.filter((item) => item.lane !== lane)
-    facts -= left
+    keep((item) => item.lane !== lane)
     lane.options.onFailure?.(lane.failure)
   }
 
-  const succeed = ({ events, items }: Batch): void => {
-    waiting = waiting.slice(items.length)
-    facts -= events.length
+  const succeed = ({ items }: Batch): void => {
+    const done = new Set(items)
+    keep((item) => !done.has(item))
     for (const { beside, lane, unit } of items) {
       lane.committed += unit.length
       lane.isOpen ||= lane.options.expected === undefined || isIn(unit, lane.options.expected)
@@ -148,16 +156,17 @@ const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
       room: () => (facts > capacity * 0.75 ? "facts" : "all"),
       credit: () => undefined,
       flush: () => flush,
-      close: Effect.timeoutOrElse(flush, {
-        duration: closeTimeout,
-        orElse: () => Effect.fail(stagingFailed(facts, new Error("the store did not answer before the run was closed")))
-      }),
+      // What is not saved when the run is closed must not follow later.
+      close: Effect.tapError(
+        Effect.timeoutOrElse(flush, {
+          duration: closeTimeout,
+          orElse: () => Effect.fail(stagingFailed(facts, closedTooSoon))
+        }),
+        (error) => Effect.sync(() => fail(state, error.cause))
+      ),
       fail: (cause) => fail(state, cause),
       health: () => ({
-        staged:
-          state.committed +
-          state.lost +
-          waiting.filter((item) => item.lane === state).flatMap(({ unit }) => unit).length,
+        staged: state.committed + state.lost + countOf(waiting.filter((item) => item.lane === state)),
         committed: state.committed,
         lost: state.lost,
         isAway: false,

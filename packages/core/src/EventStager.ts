@@ -28,7 +28,7 @@ export interface After extends Omit<RunState, "state"> {
 export interface Beside {
   readonly after?: After
   readonly mark?: Writer
-  readonly others?: ReadonlyArray<After>
+  readonly others?: ReadonlyMap<string, After>
   readonly onCommit?: () => void
 }
 
@@ -95,7 +95,8 @@ export interface Lane {
 
 /**
  * What a lane is for. Each of its commits is under the epochs of `writers`; the first expects the scope to end as
- * `expected` says. `onFailure` is called once, when nothing more will be recorded.
+ * `expected` says. `onFailure` is called once, when nothing more will be recorded,
+ * `onGivenUp` when nothing of it can be committed any more either.
  *
  * @category models
  * @since 0.1.0
@@ -104,6 +105,7 @@ export interface LaneOptions {
   readonly writers?: ReadonlyArray<Writer>
   readonly expected?: Expected
   readonly onFailure?: (failure: StagingFailed) => void
+  readonly onGivenUp?: () => void
 }
 
 /**

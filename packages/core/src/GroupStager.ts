@@ -19,7 +19,15 @@ import {
   Schedule,
   type Scheduler
 } from "effect"
-import { type Beside, EventStager, type Health, type Lane, type LaneOptions, type Room } from "./EventStager.ts"
+import {
+  type After,
+  type Beside,
+  EventStager,
+  type Health,
+  type Lane,
+  type LaneOptions,
+  type Room
+} from "./EventStager.ts"
 import { EventStore } from "./EventStore.ts"
 import { type AppendBatch, batchOf, isIn, sizeOf, type Staged } from "./internal/batch.ts"
 import { quarantine } from "./internal/quarantine.ts"
@@ -160,7 +168,11 @@ class GroupLane implements Lane {
   get close(): Effect.Effect<void, StagingFailed> {
     return Effect.timeoutOrElse(this.flush(), {
       duration: this.group.closeTimeout,
-      orElse: () => Effect.fail(stagingFailed(this.staged - this.committed, closedTooSoon))
+      orElse: () => {
+        // What is not sent yet must not follow when everybody takes it for lost.
+        this.fail(closedTooSoon)
+        return this.flush()
+      }
     })
   }
 
@@ -179,6 +191,9 @@ class GroupLane implements Lane {
 
   /** Tells those who waited for what is settled now. */
   wake(): void {
+    if (this.failure !== undefined && this.settled === this.units) {
+      this.options.onGivenUp?.()
+    }
     const isOver = ({ ordinal, units }: Waiting) => this.settled >= units || this.ordinal >= ordinal
     const over = this.failure === undefined ? this.waiting.filter(isOver) : []
     if (over.length > 0) {
@@ -216,11 +231,23 @@ type Batch = AppendBatch<Item>
 /** The parts of a batch, lane by lane; those that carry marks last, for these hold when everything before is saved. */
 const byLane = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> => {
   const lanes = new Map<GroupLane, Array<Item>>()
+  const latest = new Map<string, number>()
   for (const item of items) {
     const known = lanes.get(item.lane)
     known === undefined ? lanes.set(item.lane, [item]) : known.push(item)
+    if (item.beside.after !== undefined) {
+      latest.set(item.beside.after.runId, item.beside.after.ordinal)
+    }
   }
-  return Array.from(lanes.values()).toSorted((a, b) => marks(a) - marks(b))
+  const isLatest = ({ ordinal, runId }: After): boolean => ordinal >= (latest.get(runId) ?? 0)
+  return Array.from(lanes.values(), (lane) =>
+    lane.map((item): Item => {
+      const { others } = item.beside
+      return others === undefined
+        ? item
+        : { ...item, beside: { ...item.beside, others: new Map([...others].filter(([, after]) => isLatest(after))) } }
+    })
+  ).toSorted((a, b) => marks(a) - marks(b))
 }
 
 const marks = (items: ReadonlyArray<Item>): number => items.filter(({ beside }) => beside.mark !== undefined).length
@@ -341,9 +368,9 @@ const make = Effect.fnUntraced(function* (options: Options) {
     count(Metrics.lag, Duration.millis(Math.max(clock.currentTimeMillisUnsafe() - oldest, 0)))
   }
 
-  const append = ({ events, options }: Batch) =>
+  const append = ({ events, items, options }: Batch) =>
     Effect.suspend(() =>
-      events.length === 0 && options.writers.length === 0 && options.runs.length === 0
+      events.length === 0 && options.runs.length === 0 && marks(items) === 0
         ? Effect.void
         : store.append(events, options)
     ).pipe(
@@ -490,6 +517,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   /** Who waits for something that nobody commits any more is told. */
   const giveUp = Effect.sync(() => {
     isClosed = true
+    gate.open()
     for (const lane of new Set([...sent, ...buffer].map(({ lane }) => lane))) {
       if (lane.settled < lane.units) {
         lane.fail(closedTooSoon)
@@ -517,7 +545,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const last = buffer.at(-1)
     if (unit.length === 0 && last?.lane === lane && last.unit.length === 0) {
       // Only the last of several marks says anything.
-      const others = [...(last.beside.others ?? []), ...(beside.others ?? [])]
+      const others = new Map([...(last.beside.others ?? []), ...(beside.others ?? [])])
       buffer[buffer.length - 1] = { ...last, beside: { ...last.beside, ...beside, others } }
       return
     }
@@ -544,7 +572,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       }
     },
     room: () => (isAway && uses(1) ? "nothing" : isFull && whenFull === "shedObserved" ? "facts" : "all"),
-    credit: () => (isFull ? gate.await : undefined),
+    credit: () => (isFull && !isClosed ? gate.await : undefined),
     hurry: hurry.open,
     isAway: () => isAway,
     isClosed: () => isClosed

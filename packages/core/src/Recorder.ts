@@ -193,7 +193,8 @@ const makeTimer = Effect.fnUntraced(function* () {
       waiting.delete(actor)
       const since = actor.waitingSince()
       if (since !== undefined && since + ageLimit <= clock.currentTimeMillisUnsafe()) {
-        actor.release()
+        // What is wrong with one run must not hold up the others.
+        yield* Effect.ignoreCause(Effect.sync(actor.release.bind(actor)), { log: true })
       }
       if (actor.waitingSince() !== undefined) {
         wait(actor)
@@ -344,6 +345,13 @@ const make = Effect.fnUntraced(function* (options: Options) {
     exact,
     maxEventBytes,
     wait: yield* makeTimer(),
+    adopt: (child) => {
+      const isFree = !open.has(child.runId)
+      if (isFree) {
+        open.set(child.runId, child)
+      }
+      return isFree
+    },
     closed: (actor) => {
       if (open.get(actor.runId) === actor) {
         open.delete(actor.runId)
@@ -353,26 +361,31 @@ const make = Effect.fnUntraced(function* (options: Options) {
   }
   /** The runs that are open, each with what stands for this opening of it. */
 
-  /** The children of a run that were open when it was left. */
+  /** The children of a run that were open when it was left, and that nobody has opened since. */
   const childrenOf = Effect.fnUntraced(function* (
     env: Actor.Environment,
     known: Actor.Known,
     { labels: _, ...inherited }: RunOptions
   ) {
-    return yield* Effect.forEach(known.saved?.children ?? [], (runId) =>
-      Effect.gen(function* () {
-        const { threadId = runId } = (yield* recordOf(runId)) ?? {}
-        return Actor.make(
-          env,
-          shared,
-          { ...inherited, threadId, runId },
-          { ...(yield* look(threadId, runId)), isChild: true }
-        )
-      })
-    )
+    const children: Array<Actor.Actor> = []
+    for (const runId of known.saved?.children ?? []) {
+      const { threadId = runId } = (yield* recordOf(runId)) ?? {}
+      const child = yield* Effect.result(look(threadId, runId))
+      if (Result.isSuccess(child)) {
+        const options = { ...inherited, threadId, runId }
+        const actor = Actor.make(env, shared, options, { ...child.success, isChild: true })
+        children.push(...(shared.adopt(actor) ? [actor] : []))
+      } else if (child.failure._tag !== "RunHeld") {
+        return yield* Effect.fail(child.failure)
+      }
+    }
+    return children
   })
 
-  const openRun = Effect.fnUntraced(function* (options: RunOptions) {
+  type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+  /** Only what it waits for can be interrupted, so that no run stays open that nobody has. */
+  const openRun = Effect.fnUntraced(function* (options: RunOptions, restore: Restore) {
     const { runId, threadId } = yield* Effect.fromResult(checked(options))
     const env = yield* Actor.environment
     if (env.durability === "disabled") {
@@ -382,12 +395,16 @@ const make = Effect.fnUntraced(function* (options: Options) {
       return yield* held(runId)
     }
     open.set(runId, undefined)
-    return yield* Effect.gen(function* () {
-      const known = yield* look(threadId, runId)
-      const actor = Actor.make(env, shared, options, { ...known, children: yield* childrenOf(env, known, options) })
-      open.set(runId, actor)
-      return actor
-    }).pipe(Effect.onError(() => Effect.sync(() => open.delete(runId))))
+    return yield* look(threadId, runId).pipe(
+      Effect.flatMap((known) => Effect.map(childrenOf(env, known, options), (children) => ({ ...known, children }))),
+      restore,
+      Effect.map((known) => {
+        const actor = Actor.make(env, shared, options, known)
+        open.set(runId, actor)
+        return actor
+      }),
+      Effect.onError(() => Effect.sync(() => open.delete(runId)))
+    )
   })
 
   yield* recover
@@ -397,7 +414,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           const scope = yield* Effect.scope
-          const actor = yield* restore(openRun(options))
+          const actor = yield* openRun(options, restore)
           yield* Scope.addFinalizerExit(scope, (exit) => Effect.ignoreCause(actor.end(exit), { log: true }))
           return actor
         })
@@ -405,7 +422,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     record: (options) => (effect) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
-          const actor = yield* restore(openRun(options))
+          const actor = yield* openRun(options, restore)
           const exit = yield* Effect.provideService(effect, Run, actor).pipe(
             Effect.raceFirst(actor.failed),
             restore,
@@ -422,7 +439,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       ),
     input: ({ writer } = {}) =>
       Effect.gen(function* () {
-        return yield* InputOf.make(stager, writer === undefined ? undefined : yield* store.claimWriter(writer))
+        return yield* InputOf.make(stager, owner, writer === undefined ? undefined : yield* store.claimWriter(writer))
       })
   })
 })

@@ -29,7 +29,7 @@ export const Redaction = Context.Reference<Redactor | undefined>("@runledger/cor
 })
 
 /**
- * Takes known secrets out, wherever they stand, and leaves `<redacted>`. Empty ones are left alone.
+ * Takes known secrets out, wherever they stand, also within JSON text, and leaves `<redacted>`. Empty ones are left alone.
  *
  * **Example** (Keeping an API key out of the ledger)
  *
@@ -51,6 +51,7 @@ export const fromSecrets = (secrets: ReadonlyArray<Redacted.Redacted>): Redactor
   const values = secrets
     .map(Redacted.value)
     .filter((secret) => secret !== "")
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
     .toSorted((a, b) => b.length - a.length)
   return {
     redact: (text) => values.reduce((rest, secret) => rest.replaceAll(secret, () => "<redacted>"), text),

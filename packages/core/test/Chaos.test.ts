@@ -248,6 +248,10 @@ const checkAccount = (
     const [gone, counted] = [missing.get(tag) ?? 0, lost.get(tag) ?? 0]
     // A fact may stand for a delta that was left out between those that it is made of.
     const isText = tag.endsWith("Delta") && tag !== "StateDelta" && tag !== "ActivityDelta"
+    if (tag === "MessageCommitted") {
+      // No event: what was said up to the one that ended it.
+      continue
+    }
     assert.isTrue(isText ? gone <= counted : gone === counted, `${gone} of ${tag} are missing, ${counted} are counted`)
   }
   for (const [key, text] of expectedTexts) {

@@ -615,16 +615,20 @@ describe("a store that is away", () => {
       Effect.gen(function* () {
         const a = lane()
         a.stage(unit("a"))
+        yield* TestClock.adjust(10)
+        a.stage(unit("b"))
         const closing = yield* fork(Effect.flip(a.close))
         yield* TestClock.adjust(2999)
         assert.isUndefined(closing.pollUnsafe())
         yield* TestClock.adjust(1)
         const error = yield* Fiber.join(closing)
         assert.strictEqual(error._tag, "StagingFailed")
-        assert.strictEqual(error.events, 1)
-        assert.include(error.message, "1 staged fact was not saved")
+        assert.strictEqual(error.events, 2)
+        assert.include(error.message, "2 staged facts were not saved")
+        // What was sent is committed when the store is back; what was not does not follow.
         yield* TestClock.adjust("2 minutes")
-        yield* a.close
+        assert.strictEqual((yield* Effect.flip(a.close)).events, 2)
+        assert.deepInclude(a.health(), { staged: 2, committed: 1, lost: 1 })
       })
     )
   )

@@ -352,7 +352,7 @@ describe("emit", () => {
             [5, "Error"]
           ]
         )
-        assert.strictEqual((yield* run.status).shed, 1)
+        assert.strictEqual((yield* run.status).shed, 2)
       })
     ).pipe(
       Effect.provide([live, full]),

@@ -467,7 +467,7 @@ describe("the state of a run that did not say that it started", () => {
       const { layer, staged } = MemoryStager.make()
       const run = yield* process.open({ ...ids, input, stager: yield* Effect.provide(EventStager.EventStager, layer) })
       yield* run.emit({ _tag: "Error", message: "" }, 7)
-      const states = staged.map(({ beside }) => Object(Json.parse(beside.after?.state() ?? "null")).input.position)
+      const states = staged.map(({ beside }) => Object(Json.parse(beside.after?.state() ?? "null")).inputs[0].position)
       assert.deepStrictEqual(states, [6, 7])
     }).pipe(Effect.provide(MemoryEventStore.layer))
   )

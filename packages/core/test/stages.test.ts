@@ -681,6 +681,7 @@ describe("the state of a run", () => {
     compaction: { reported: [], totalCompactions: 0 },
     step: 0,
     calls: [],
+    inputs: [],
     children: []
   }
 
@@ -692,7 +693,10 @@ describe("the state of a run", () => {
       step: 4,
       calls: [{ id: "c", name: "sh", executing: true }],
       fromOrdinal: 9,
-      input: { writer: "p", position: 12 },
+      inputs: [
+        { writer: "p", position: 12 },
+        { writer: "q", position: 1 }
+      ],
       children: ["child"]
     }
     for (const saved of [least, most]) {

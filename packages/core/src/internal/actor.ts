@@ -36,6 +36,8 @@ export interface Shared extends Emitter.Environment {
   readonly maxEventBytes: number
   /** Asks to be called to `release`, when the time has come: the actor holds something back. */
   readonly wait: (actor: Actor) => void
+  /** Takes note of a child that its parent has opened; false when somebody has it open already. */
+  readonly adopt: (child: Actor) => boolean
   /** Nobody has the run open any more. */
   readonly closed: (actor: Actor) => void
   /** Counts an event that is not recorded. */
@@ -175,6 +177,11 @@ class RunActor implements Actor {
       onFailure: (failure) => {
         input?.fail(failure)
         Deferred.doneUnsafe(this.failure, Exit.fail(failure))
+      },
+      onGivenUp: () => {
+        if (this.emitter.isClosed) {
+          shared.closed(this)
+        }
       }
     })
     const initial = Stages.initial(this.rules.frame)
@@ -187,8 +194,7 @@ class RunActor implements Actor {
             assembly: { step: saved.step, open: undefined },
             calls: saved.calls
           }
-    this.replayed =
-      saved?.input !== undefined && saved.input.writer === input?.writer?.writer ? saved.input.position : 0
+    this.replayed = saved?.inputs.find(({ writer }) => writer === input?.writer?.writer)?.position ?? 0
     this.isReplaying = this.replayed > 0
     this.last = { ordinal: known.ordinal, position: this.replayed }
     this.savedOrdinal = known.ordinal
@@ -229,6 +235,7 @@ class RunActor implements Actor {
     const { ordinal, position } = this.through()
     const { input, isOwned, rules, runId, shared } = this
     const { labels } = this.options
+    const { inputs = [] } = this.saved ?? {}
     // The text is made later, of what is so now.
     const open = this.children.flatMap((child) => (child.isActive() ? [child.runId] : []))
     const state = () =>
@@ -238,9 +245,13 @@ class RunActor implements Actor {
         step: assembly.step,
         calls,
         ...(assembly.open === undefined ? {} : { fromOrdinal: assembly.open.from.ordinal }),
-        ...(input?.writer === undefined || position === undefined
-          ? {}
-          : { input: { writer: input.writer.writer, position } }),
+        inputs:
+          input?.writer === undefined || position === undefined
+            ? inputs
+            : [
+                ...inputs.filter(({ writer }) => writer !== input.writer?.writer),
+                { writer: input.writer.writer, position }
+              ],
         children: open
       })
     return { runId, ordinal, state, ...(labels === undefined ? {} : { labels }) }
@@ -276,11 +287,11 @@ class RunActor implements Actor {
     if (progress.gaps.length > 0) {
       // What is only counted is sent again after a crash, as long as its gap is not staged.
       this.gapFrom ??= last.position
-      input.taken(this, last.position, Math.min(from ?? this.gapFrom, this.gapFrom), "as before")
+      input.taken(this.runId, last.position, Math.min(from ?? this.gapFrom, this.gapFrom), "as before")
       return
     }
     const isUnsaved = this.isInLedger && input.writer !== undefined && this.through().ordinal > this.savedOrdinal
-    input.taken(this, last.position, from, isUnsaved ? this.after() : undefined)
+    input.taken(this.runId, last.position, from, isUnsaved ? this.after() : undefined)
   }
 
   private take({ entries, progress }: Stages.Advanced): void {
@@ -292,9 +303,9 @@ class RunActor implements Actor {
     this.take(Stages.insert(this.progress, this.rules, fact, this.now()))
   }
 
-  private putRecovery(kind: "RunResumed" | "RunInterrupted", payload: object): void {
+  private ofRecovery(kind: "RunResumed" | "RunInterrupted", payload: object): { readonly normalized: NormalizedEvent } {
     const { draft, fidelity } = Stages.ownFact(this.rules.frame, "domain_event", kind, payload as never)
-    this.put({ fidelity, draft: { ...draft, origin: recovery } })
+    return { normalized: { fidelity, draft: { ...draft, origin: recovery } } }
   }
 
   childOf(event: AboutRun): Actor | undefined {
@@ -316,6 +327,9 @@ class RunActor implements Actor {
       { ...inherited, threadId: event.threadId, runId: event.runId },
       { ...newRun(event.runId), isChild: true }
     )
+    if (!this.shared.adopt(child)) {
+      return undefined
+    }
     this.children = [...this.children, child]
     return child
   }
@@ -332,7 +346,7 @@ class RunActor implements Actor {
     const child = this.childOf(event)
     if (child === undefined) {
       const problem = new ForeignRun({
-        message: `a ${event._tag} of run ${JSON.stringify(event.runId)} in thread ${JSON.stringify(event.threadId)} was emitted into run ${JSON.stringify(this.runId)} in thread ${JSON.stringify(this.threadId)}, which is not its parent, or has ids that cannot be kept; open that run and emit it there`,
+        message: `a ${event._tag} of run ${JSON.stringify(event.runId)} in thread ${JSON.stringify(event.threadId)} was emitted into run ${JSON.stringify(this.runId)} in thread ${JSON.stringify(this.threadId)}, which is not its parent, or the run is open elsewhere, or has ids that cannot be kept; open that run and emit it there`,
         runId: event.runId
       })
       return Stages.leaveOut(this.progress, this.rules, "refused", event, this.last, occurredAt, problem)
@@ -388,7 +402,8 @@ class RunActor implements Actor {
     const gaps = lost
       .filter(({ tag }) => tag !== "CaptureGap")
       .reduce((gaps, { ordinal, tag }) => Gap.add(gaps, "refused", tag, ordinal, message), before.gaps)
-    this.progress = { ...(advanced?.progress ?? before), gaps: this.shared.exact ? [] : gaps }
+    const { normalizer } = before
+    this.progress = { ...(advanced?.progress ?? before), normalizer, gaps: this.shared.exact ? [] : gaps }
     this.shared.wait(this)
     this.leftOut(envelope.event._tag, envelope.ordinal, defect)
   }
@@ -442,7 +457,10 @@ class RunActor implements Actor {
       return undefined
     }
     this.hasBegun = true
-    if (this.shared.exact || (first?._tag === "RunStart" && first.runId === this.runId)) {
+    const isStart = first?._tag === "RunStart" && !this.isForeign(first)
+    // What a producer says of a run after its finish was so before, too.
+    const isAfterwards = this.input?.writer !== undefined && this.saved?.ended === true
+    if (this.shared.exact || isStart || isAfterwards) {
       return undefined
     }
     const start = { _tag: "RunStart", threadId: this.threadId, runId: this.runId } as const
@@ -452,7 +470,7 @@ class RunActor implements Actor {
       starting = this.emitter.step(start, position === undefined ? undefined : position - 1)
     } else if (!this.isOff) {
       this.progress = { ...this.progress, normalizer: { ...this.progress.normalizer, terminal: none } }
-      this.putRecovery("RunResumed", start)
+      this.put(this.ofRecovery("RunResumed", start).normalized)
     }
     this.putEarly()
     return starting
@@ -504,7 +522,7 @@ class RunActor implements Actor {
       if (this.isOff) {
         return Effect.void
       }
-      if (this.hasBegun) {
+      if (this.hasBegun && !this.isReplaying) {
         this.put(fact)
       } else {
         this.early = [...this.early, { normalized: fact, occurredAt: this.now() }]
@@ -544,7 +562,8 @@ class RunActor implements Actor {
       Effect.suspend(() => {
         const starting = this.early.length > 0 ? this.begin(undefined, undefined) : undefined
         this.release()
-        return Effect.andThen(starting ?? Effect.void, this.lane.flush(upTo))
+        const flushing = [this.lane.flush(upTo), ...this.children.map((child) => child.flush())]
+        return Effect.andThen(starting ?? Effect.void, Effect.all(flushing, { discard: true }))
       })
   }
 
@@ -581,15 +600,14 @@ class RunActor implements Actor {
     return (this.hasBegun || this.isChild) && !HashSet.has(this.progress.normalizer.terminal, this.runId)
   }
 
+  /** Stops where the input stops, in one unit. What is open is sent again by who sends what was not acked. */
   private interrupt(): void {
-    const { assembly } = this.progress
-    this.take(Stages.interrupt(this.progress, this.rules, this.now(), this.last.ordinal))
-    // What is open is sent again by who sends what was not acked.
-    this.progress = { ...this.progress, assembly }
-    this.putRecovery("RunInterrupted", {
-      threadId: this.threadId,
-      runId: this.runId,
-      openCalls: this.progress.calls
+    const { last, progress, rules, runId, threadId } = this
+    const stopped = Stages.interrupt(progress, rules, this.now(), last.ordinal)
+    const { normalized } = this.ofRecovery("RunInterrupted", { threadId, runId, openCalls: progress.calls })
+    this.take({
+      progress: { ...stopped.progress, assembly: progress.assembly },
+      entries: this.isActive() ? [...stopped.entries, { normalized, occurredAt: this.now() }] : stopped.entries
     })
   }
 
@@ -600,7 +618,7 @@ class RunActor implements Actor {
       return undefined
     }
     if (this.input !== undefined) {
-      if (this.isActive()) {
+      if (this.hasBegun) {
         this.interrupt()
       }
       return undefined
@@ -637,7 +655,15 @@ class RunActor implements Actor {
           finishing === undefined ? Effect.void : Effect.timeoutOption(Effect.interruptible(finishing), farewell)
         ),
         Effect.ensuring(closing),
-        Effect.ensuring(Effect.sync(() => this.shared.closed(this)))
+        Effect.ensuring(
+          Effect.sync(() => {
+            // What was sent and not answered may still be committed: nobody may go on with the run before that is over.
+            const { committed, lost, staged } = this.lane.health()
+            if (committed + lost >= staged) {
+              this.shared.closed(this)
+            }
+          })
+        )
       )
     })
   }

@@ -28,13 +28,14 @@ const overhead = 200
 export const sizeOf = (unit: StagedUnit): number =>
   unit.reduce((bytes, event) => bytes + event.payload.length + overhead, 0)
 
-/** The highest mark of each writer that the items are written under. */
+/** The highest mark of each claim that the items are written under. */
 const writersOf = (items: ReadonlyArray<AnyStaged>): ReadonlyArray<Writer> => {
   const writers = new Map<string, Writer>()
   for (const { beside, lane } of items) {
     for (const writer of [...(lane.options.writers ?? []), ...(beside.mark === undefined ? [] : [beside.mark])]) {
-      if (writer.highWater >= (writers.get(writer.writer)?.highWater ?? 0)) {
-        writers.set(writer.writer, writer)
+      const key = `${writer.epoch} ${writer.writer}`
+      if (writer.highWater >= (writers.get(key)?.highWater ?? 0)) {
+        writers.set(key, writer)
       }
     }
   }
@@ -54,7 +55,7 @@ export const batchOf = <Item extends AnyStaged>(items: ReadonlyArray<Item>): App
       expected.add(first)
     }
     // A run without a fact cannot have a state yet.
-    for (const after of beside.others ?? []) {
+    for (const after of beside.others?.values() ?? []) {
       runs.set(after.runId, after)
     }
     if (beside.after !== undefined && (first === undefined || expected.has(first))) {

@@ -18,7 +18,7 @@ const without = (calls: OpenCalls, id: string): OpenCalls =>
 export const after = (calls: OpenCalls, event: AgentEvent): OpenCalls => {
   switch (event._tag) {
     case "ToolCallReady":
-      return [...without(calls, event.id), { id: event.id, name: event.name, executing: false }]
+      return ready(calls, event.id, event.name, false)
     case "ToolCallDone":
     case "ToolCallCancel":
       return without(calls, event.id)
@@ -29,8 +29,9 @@ export const after = (calls: OpenCalls, event: AgentEvent): OpenCalls => {
   }
 }
 
+/** Nobody has checked the event; what is no text cannot be saved, and names nothing. */
+const ready = (calls: OpenCalls, id: unknown, name: unknown, executing: boolean): OpenCalls =>
+  typeof id === "string" && typeof name === "string" ? [...without(calls, id), { id, name, executing }] : calls
+
 /** A process has begun to run this call. */
-export const executing = (calls: OpenCalls, id: string, name: string): OpenCalls => [
-  ...without(calls, id),
-  { id, name, executing: true }
-]
+export const executing = (calls: OpenCalls, id: unknown, name: unknown): OpenCalls => ready(calls, id, name, true)

@@ -112,7 +112,7 @@ export const add = (
   const last: Link = { text, place, occurredAt, before: known?.last }
   const row: Row =
     known === undefined
-      ? { key, first: normalized, event, from: place, began: occurredAt, last, size: text.length }
+      ? { key, first: normalized, event: { ...event }, from: place, began: occurredAt, last, size: text.length }
       : { ...known, last, size: known.size + text.length }
   return {
     rows: known === undefined ? [...rows, row] : rows.map((other) => (other === known ? row : other)),
@@ -190,7 +190,7 @@ export const release = (
   }
   const all = state.rows.map((row) => ({ row, links: linksOf(row) }))
   // Each try cuts so much earlier that a secret which lay across the cut before lies behind it.
-  for (let back = redactor.longest; ; back += Math.max(redactor.longest, 1)) {
+  for (let back = Math.max(redactor.longest, 0); ; back += Math.max(back, 1)) {
     const cut = Math.min(...all.map(({ links, row }) => lastWithin(links, row.size - back)))
     const parts = all.map(({ links, row }) => ({
       row,

@@ -16,7 +16,16 @@ export const add = (gaps: Gaps, reason: Gap["reason"], tag: string, ordinal: num
     return [...gaps, message === undefined ? gap : { ...gap, message }]
   }
   const tags = { ...last.tags, [tag]: (Object.hasOwn(last.tags, tag) ? (last.tags[tag] ?? 0) : 0) + 1 }
-  return [...gaps.slice(0, -1), { ...last, events: last.events + 1, tags, lastOrdinal: ordinal }]
+  return [
+    ...gaps.slice(0, -1),
+    {
+      ...last,
+      events: last.events + 1,
+      tags,
+      firstOrdinal: Math.min(last.firstOrdinal, ordinal),
+      lastOrdinal: Math.max(last.lastOrdinal, ordinal)
+    }
+  ]
 }
 
 /** The fact that stands for a gap, in the scopes of its run. */

@@ -19,7 +19,7 @@ export interface OpenInput extends Input {
    * what the run must remember of it, when no fact of its own says so, or that it must not remember it yet.
    */
   readonly taken: (
-    run: object,
+    runId: string,
     position: number,
     from: number | undefined,
     after: After | "as before" | undefined
@@ -29,7 +29,7 @@ export interface OpenInput extends Input {
   readonly fail: (cause: unknown) => void
 }
 
-export const make = Effect.fnUntraced(function* (stager: EventStagerShape, writer: Writer | undefined) {
+export const make = Effect.fnUntraced(function* (stager: EventStagerShape, owner: Writer, writer: Writer | undefined) {
   const first = writer?.highWater ?? 0
   const { changed, notify } = Follow.signal()
   let isClosed = false
@@ -39,10 +39,11 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
       notify()
     })
   )
-  const lane: Lane = stager.lane()
+  // What runs must remember is committed with marks too, so whoever takes them over must fence these off as well.
+  const lane: Lane = stager.lane({ writers: [owner] })
   yield* Effect.addFinalizer(() => Effect.ignoreCause(lane.close, { log: true }))
-  const held = new Map<object, number>()
-  const unsaved = new Map<object, After>()
+  const held = new Map<string, number>()
+  let unsaved = new Map<string, After>()
   let at = first
   let marked = first
   let acked = first
@@ -57,13 +58,13 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
     }
     marked = safe
     lane.stage([], {
-      ...(writer === undefined ? {} : { mark: { ...writer, highWater: safe }, others: [...unsaved.values()] }),
+      ...(writer === undefined ? {} : { mark: { ...writer, highWater: safe }, others: unsaved }),
       onCommit: () => {
         acked = safe
         notify()
       }
     })
-    unsaved.clear()
+    unsaved = new Map()
   }
 
   const input: OpenInput = {
@@ -87,11 +88,11 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, write
       }),
     flush: Effect.map(lane.flush(), () => acked),
     next: () => at + 1,
-    taken: (run, position, from, after) => {
+    taken: (runId, position, from, after) => {
       at = Math.max(at, position)
-      from === undefined ? held.delete(run) : held.set(run, from)
+      from === undefined ? held.delete(runId) : held.set(runId, from)
       if (after !== "as before") {
-        after === undefined ? unsaved.delete(run) : unsaved.set(run, after)
+        after === undefined ? unsaved.delete(runId) : unsaved.set(runId, after)
       }
       mark()
     },

@@ -26,8 +26,8 @@ const Saved = Schema.Struct({
   calls: Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String, executing: Schema.Boolean })),
   /** The ordinal of the first event of the message that was open. */
   fromOrdinal: Schema.optionalKey(Count),
-  /** How far the input of the producer had come with the last fact. */
-  input: Schema.optionalKey(Schema.Struct({ writer: Schema.String, position: Count })),
+  /** How far the input of each producer had come with the last fact. */
+  inputs: Schema.Array(Schema.Struct({ writer: Schema.String, position: Count })),
   children: Schema.Array(Schema.String)
 })
 

@@ -184,7 +184,11 @@ export const advance = (
   }
   // How a run starts and ends is always kept: there is little of it, and without it the run would never end.
   if (room === "nothing" && event._tag !== "RunStart" && event._tag !== "RunFinish") {
-    return leaveOut(next, rules, "store_away", event, place, occurredAt)
+    const gaps = said.reduce(
+      (gaps) => Gap.add(gaps, "store_away", "MessageCommitted", message?.fromOrdinal ?? place.ordinal),
+      next.gaps
+    )
+    return leaveOut({ ...next, gaps }, rules, "store_away", event, place, occurredAt)
   }
   const isObserved = kept.length > 0 && kept.every(({ fidelity }) => fidelity === "observed_runtime_event")
   if (room === "facts" && isObserved) {
