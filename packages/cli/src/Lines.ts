@@ -7,6 +7,8 @@ const newline = 0x0a
 /** A line without its end. Where the bytes are not UTF-8, `text` is what can be read of them. */
 export interface Line {
   readonly number: number
+  /** Whether the input ended before the line did. */
+  readonly isCut: boolean
   readonly text: string
   readonly isUtf8: boolean
 }
@@ -14,7 +16,7 @@ export interface Line {
 const strict = new TextDecoder("utf-8", { fatal: true })
 const lenient = new TextDecoder("utf-8")
 
-const decode = (bytes: Uint8Array): Omit<Line, "number"> => {
+const decode = (bytes: Uint8Array): Pick<Line, "text" | "isUtf8"> => {
   try {
     return { text: strict.decode(bytes).replace(/\r$/, ""), isUtf8: true }
   } catch {
@@ -30,11 +32,11 @@ export const splitter = () => {
   let rest: Array<Uint8Array> = []
   let number = 0
 
-  const line = (end: Uint8Array): Line => {
+  const line = (end: Uint8Array, isCut = false): Line => {
     const bytes = rest.length === 0 ? end : Buffer.concat([...rest, end])
     rest = []
     number += 1
-    return { number, ...decode(bytes) }
+    return { number, isCut, ...decode(bytes) }
   }
 
   return {
@@ -53,6 +55,6 @@ export const splitter = () => {
     },
 
     /** The line that the input ended in, if it had no end of its own. */
-    end: (): ReadonlyArray<Line> => (rest.length === 0 ? [] : [line(new Uint8Array())])
+    end: (): ReadonlyArray<Line> => (rest.length === 0 ? [] : [line(new Uint8Array(), true)])
   }
 }

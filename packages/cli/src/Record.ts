@@ -152,6 +152,8 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, option
     yield* Effect.ignore(Output.lines([JSON.stringify({ acked: input.acked })]))
   }
   let lines = 0
+  /** How many lines the producer need not send again, as far as the ledger has them. */
+  let handed = 0
   let refused = 0
   let committing: Fiber.Fiber<void, Failure.Failure> | undefined
 
@@ -166,13 +168,15 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, option
             return recording.skip(placed)
           }
           const problem = yield* Effect.mapError(recording.take(placed), Failure.ledger)
+          // A producer that died within a line sends it as a whole when it sends everything again.
+          handed = problem !== undefined && line.isCut ? lines - 1 : lines
           if (problem !== undefined) {
             refused += 1
             yield* Output.notice(`${source.name}line ${line.number}: ${Format.inline(problem)}`)
           }
         }),
       { discard: true }
-    ).pipe(Effect.andThen(Effect.suspend(() => input.advance(lines))))
+    ).pipe(Effect.andThen(Effect.suspend(() => input.advance(handed))))
 
   const commit = Effect.flatMap(Effect.mapError(input.flush, stagingFailed), print)
   const watch = Effect.forever(Effect.andThen(Effect.sleep(watchMillis), commit))
