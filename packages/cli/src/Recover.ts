@@ -9,11 +9,13 @@ import * as Format from "./Format.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Output from "./Output.ts"
 
-const callsOf = ({ openCalls }: Recorder.Interrupted): ReadonlyArray<string> =>
-  openCalls.map(
+const told = ({ openCalls, runId }: Recorder.Interrupted): string => {
+  const calls = openCalls.map(
     ({ executing, id, name }) =>
       `  ${Format.inline(name)} · ${Format.inline(id)} · ${executing ? "was executing, its outcome is unknown" : "was not run"}`
   )
+  return [`${Format.inline(runId)} was interrupted`, ...calls].join("\n")
+}
 
 export const command = Command.make("recover", { ledger: Ledger.flag }, (options) =>
   Effect.gen(function* () {
@@ -21,7 +23,7 @@ export const command = Command.make("recover", { ledger: Ledger.flag }, (options
     if (runs.length === 0) {
       return yield* Output.notice(`${Ledger.name(options.ledger)} has no runs of processes that died`)
     }
-    yield* Output.lines(runs.flatMap((run) => [`${Format.inline(run.runId)} was interrupted`, ...callsOf(run)]))
+    yield* Output.lines(runs.map(told))
   }).pipe(Effect.provide(Ledger.forChanging(options.ledger)))
 ).pipe(
   Command.withDescription(

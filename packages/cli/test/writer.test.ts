@@ -127,6 +127,17 @@ describe.concurrent("--writer", () => {
     await assertWhole(cwd)
   })
 
+  it("does not ack a line that the producer died in, and takes it when it comes as a whole", async () => {
+    const cwd = folder()
+    const whole = jsonLines(runStart(), note("1"), note("2"))
+    const cut = await send(cwd, whole.slice(0, -10))
+    assertFailed(cut, 2, /^line 3: /)
+    assert.strictEqual(lastAck(cut.stdout), 2)
+    const again = await send(cwd, whole)
+    assert.strictEqual(lastAck(again.stdout), 3)
+    assert.deepStrictEqual(await said(cwd), ["RunStarted", "1", "2"])
+  })
+
   it("puts a message together again that the input ended in the middle of", async () => {
     const cwd = folder()
     const first = jsonLines(runStart(), note("1"), text("so f"))

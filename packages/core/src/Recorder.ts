@@ -362,11 +362,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
   /** The runs that are open, each with what stands for this opening of it. */
 
   /** The children of a run that were open when it was left, and that nobody has opened since. */
-  const childrenOf = Effect.fnUntraced(function* (
-    env: Actor.Environment,
-    known: Actor.Known,
-    { labels: _, ...inherited }: RunOptions
-  ) {
+  const childrenOf = Effect.fnUntraced(function* (env: Actor.Environment, known: Actor.Known, parent: RunOptions) {
+    const { labels: _, ...inherited } = parent
     const children: Array<Actor.Actor> = []
     for (const runId of known.saved?.children ?? []) {
       const { threadId = runId } = (yield* recordOf(runId)) ?? {}
