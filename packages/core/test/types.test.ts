@@ -1,4 +1,5 @@
 import {
+  Checkpoint,
   Durability,
   EventSink,
   type EventStager,
@@ -49,6 +50,15 @@ describe("what public functions need and how they fail", () => {
     expectTypeOf<Effect.Success<typeof recorded>>().toEqualTypeOf<number>()
     expectTypeOf<Effect.Error<typeof recorded>>().toEqualTypeOf<"its own" | LedgerError.RecordError>()
     expectTypeOf<Effect.Services<typeof recorded>>().toEqualTypeOf<EventStore.EventStore | Recorder.Recorder>()
+    const checkpointed = {} as Effect.Effect<number, "its own", Run.Run | Checkpoint.Checkpoint | EventStore.EventStore>
+    const committed = Checkpoint.record({ threadId: "t", runId: "r" })(checkpointed)
+    expectTypeOf<Effect.Error<typeof committed>>().toEqualTypeOf<"its own" | LedgerError.RecordError>()
+    expectTypeOf<Effect.Services<typeof committed>>().toEqualTypeOf<
+      EventStore.EventStore | Recorder.Recorder | Transaction.Transaction
+    >()
+    expectTypeOf(Recorder.recover).toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<Recorder.Interrupted>, LedgerError.ReadError, EventStore.EventStore>
+    >()
     expectTypeOf<Run.RunShape["emit"]>().returns.toEqualTypeOf<Effect.Effect<void>>()
     expectTypeOf<Run.RunShape["close"]>().toEqualTypeOf<Effect.Effect<void, LedgerError.StagingFailed>>()
 

@@ -23,6 +23,7 @@ import { identify, type Limits } from "./identify.ts"
 import type { OpenInput } from "./input.ts"
 import { recovery } from "./interrupted.ts"
 import { type NotRecorded, notRecorded, OnNotRecorded } from "./notRecorded.ts"
+import { redact } from "./redact.ts"
 import * as RunState from "./runState.ts"
 import * as Stages from "./stages.ts"
 import { isBlank } from "./text.ts"
@@ -236,6 +237,7 @@ class RunActor implements Actor {
     const { input, isOwned, rules, runId, shared } = this
     const { labels } = this.options
     const { inputs = [] } = this.saved ?? {}
+    const { redactor } = this.env
     // The text is made later, of what is so now.
     const open = this.children.flatMap((child) => (child.isActive() ? [child.runId] : []))
     const state = () =>
@@ -243,7 +245,7 @@ class RunActor implements Actor {
         ...(isOwned ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
         ...RunState.ofNormalizer(normalizer, rules.frame.context),
         step: assembly.step,
-        calls,
+        calls: withoutSecrets(calls, redactor),
         ...(assembly.open === undefined ? {} : { fromOrdinal: assembly.open.from.ordinal }),
         inputs:
           input?.writer === undefined || position === undefined
@@ -674,6 +676,15 @@ class RunActor implements Actor {
 }
 
 const none = HashSet.empty<string>()
+
+/** The calls as they may be saved; none, where that cannot be told. */
+const withoutSecrets = (calls: Calls.OpenCalls, redactor: Redactor | undefined): Calls.OpenCalls => {
+  try {
+    return redactor === undefined ? calls : (redact(redactor, calls) as Calls.OpenCalls)
+  } catch {
+    return []
+  }
+}
 
 export const make = (env: Environment, shared: Shared, options: RunOptions, known: Known): Actor =>
   new RunActor(env, shared, options, known)

@@ -189,8 +189,10 @@ export const release = (
     return [close(state), initial]
   }
   const all = state.rows.map((row) => ({ row, links: linksOf(row) }))
+  // A length that is none says that no text can be cut.
+  const longest = redactor.longest >= 0 ? redactor.longest : Number.POSITIVE_INFINITY
   // Each try cuts so much earlier that a secret which lay across the cut before lies behind it.
-  for (let back = Math.max(redactor.longest, 0); ; back += Math.max(back, 1)) {
+  for (let back = longest; ; back += Math.max(back, 1)) {
     const cut = Math.min(...all.map(({ links, row }) => lastWithin(links, row.size - back)))
     const parts = all.map(({ links, row }) => ({
       row,
