@@ -81,6 +81,8 @@ const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
   let waiting: Array<Staged<LaneState>> = []
   let facts = 0
   let failure: StagingFailed | undefined
+  /** How many of those that wait have been sent, and may be in the ledger although nobody said so. */
+  let sent = 0
 
   const keep = (isKept: (item: Staged<LaneState>) => boolean): void => {
     waiting = waiting.filter(isKept)
@@ -95,12 +97,14 @@ const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
     lane.failure = stagingFailed(lane.lost, cause)
     failure ??= lane.failure
     keep((item) => item.lane !== lane)
+    sent = Math.min(sent, waiting.length)
     lane.options.onFailure?.(lane.failure)
   }
 
   const succeed = ({ items }: Batch): void => {
     const done = new Set(items)
     keep((item) => !done.has(item))
+    sent = 0
     for (const { beside, lane, unit } of items) {
       lane.committed += unit.length
       lane.isOpen ||= lane.options.expected === undefined || isIn(unit, lane.options.expected)
@@ -108,12 +112,16 @@ const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
     }
   }
 
-  /** Nobody else commits meanwhile, so that what is committed is the beginning of what waits. */
-  const commit = <A, E, R>(writes: Effect.Effect<A, E, R>): Effect.Effect<A, E | AppendError, R> =>
+  /** Commits what waits then, or the first of it. One at a time. */
+  const commit = <A, E, R>(
+    writes: Effect.Effect<A, E, R>,
+    count = Number.POSITIVE_INFINITY
+  ): Effect.Effect<A, E | AppendError, R> =>
     Effect.uninterruptibleMask((restore) => {
       let batch: Batch | undefined
       const append = Effect.sync(() => {
-        batch = batchOf(waiting)
+        batch = batchOf(waiting.slice(0, count))
+        sent = Math.max(sent, batch.items.length)
         return { batch: batch.events, options: batch.options }
       })
       // What is committed by an interrupted call still waits, and is known by its ids when it is sent again.
@@ -125,8 +133,10 @@ const make = Effect.fnUntraced(function* ({ capacity = 16_384 }: Options) {
   const lane = (options: LaneOptions = {}): Lane => {
     const state: LaneState = { options, isOpen: false, committed: 0, lost: 0, failure: undefined }
     const failed = Effect.suspend(() => (state.failure === undefined ? Effect.void : Effect.fail(state.failure)))
-    const rest = Effect.suspend(() =>
-      waiting.length === 0 ? Effect.void : Effect.mapError(commit(Effect.void), (cause) => stagingFailed(facts, cause))
+    // What was sent before may be in the ledger. It goes first, as it was: a store that knows a batch changes nothing.
+    const rest = Effect.suspend(() => (sent > 0 ? commit(Effect.void, sent) : Effect.void)).pipe(
+      Effect.andThen(Effect.suspend(() => (waiting.length > 0 ? commit(Effect.void) : Effect.void))),
+      Effect.mapError((cause) => stagingFailed(facts, cause))
     )
     const flush = Effect.andThen(failed, rest)
     return {

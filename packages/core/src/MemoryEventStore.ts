@@ -285,12 +285,6 @@ export const layer: Layer.Layer<EventStore.EventStore | Transaction.Transaction>
       }
       const news = yield* Effect.fromResult(fresh(batch))
       if (news.length === 0 && batch.length > 0) {
-        for (const { labels, ordinal, runId, state } of options.runs ?? []) {
-          const run = runs.get(runId)
-          if (run !== undefined && (run.ordinal === undefined || (run.ordinal <= ordinal && run.state !== undefined))) {
-            Object.assign(run, { ordinal, state, ...(labels && { labels: { ...labels } }) })
-          }
-        }
         return raiseMarks(options.writers)
       }
       for (const expected of options.expected ?? []) {

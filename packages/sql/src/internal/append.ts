@@ -90,17 +90,6 @@ const saveStates = Effect.fnUntraced(function* (db: Tables, states: ReadonlyArra
   }
 })
 
-/** With a batch that is known, states are saved that are not older than what is there, and not those of erased runs. */
-const saveStatesAgain = Effect.fnUntraced(function* (db: Tables, states: ReadonlyArray<EventStore.RunState>) {
-  for (const { labels, ordinal, runId, state } of states) {
-    yield* db.query(
-      `UPDATE runs SET state = ?, ordinal = ?, labels = coalesce(?, labels)
-       WHERE run_id = ? AND (ordinal IS NULL OR (ordinal <= ? AND state IS NOT NULL))`,
-      [state, ordinal, Labels.text(labels), idParam(runId), ordinal]
-    )
-  }
-})
-
 /**
  * Writes a batch into the transaction that is open. With `lookUp`, its ids are looked up first: what is in the ledger
  * already is left out.
@@ -117,7 +106,7 @@ export const write = Effect.fnUntraced(function* (
     yield* db.lock(batch)
     news = yield* unknownOf(db, batch)
     if (news.length === 0 && batch.length > 0) {
-      return yield* saveStatesAgain(db, runs)
+      return
     }
     yield* expect(db, expected)
   }
