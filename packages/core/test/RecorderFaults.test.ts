@@ -594,7 +594,7 @@ describe("an emitter that waits for credit", () => {
 })
 
 describe("an interrupt", () => {
-  for (const kind of ["record", "open", "input"] as const) {
+  for (const kind of ["record", "open", "close", "input"] as const) {
     it.effect(`within ${kind}, wherever it comes, leaves no run held, and none running`, () =>
       Effect.gen(function* () {
         const recorder = yield* Recorder.Recorder
@@ -605,6 +605,10 @@ describe("an interrupt", () => {
               return recorder.record(options)(Effect.flatMap(Run.Run, (run) => run.emit(start(runId))))
             case "open":
               return Effect.scoped(Effect.flatMap(recorder.open(options), (run) => run.emit(start(runId))))
+            case "close":
+              return Effect.scoped(
+                Effect.flatMap(recorder.open(options), (run) => Effect.andThen(run.emit(start(runId)), run.close))
+              )
             case "input":
               return Effect.scoped(Effect.flatMap(recorder.input({ writer: runId }), (input) => input.flush))
           }

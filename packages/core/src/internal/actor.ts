@@ -637,10 +637,20 @@ class RunActor implements Actor {
     return Emitter.both(starting, finishing)
   }
 
+  /** What was sent and not answered may still be committed: nobody may go on with the run before that is over. */
+  private get settled(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      const { committed, lost, staged } = this.lane.health()
+      if (committed + lost >= staged) {
+        this.shared.closed(this)
+      }
+    })
+  }
+
   end(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void, StagingFailed> {
     return Effect.suspend(() => {
       if (this.emitter.isClosed) {
-        return this.lane.close
+        return Effect.ensuring(this.lane.close, this.settled)
       }
       const finishing = this.finish(exit)
       const closing = this.isChild ? Effect.void : this.emitter.close()
@@ -657,15 +667,7 @@ class RunActor implements Actor {
           finishing === undefined ? Effect.void : Effect.timeoutOption(Effect.interruptible(finishing), farewell)
         ),
         Effect.ensuring(closing),
-        Effect.ensuring(
-          Effect.sync(() => {
-            // What was sent and not answered may still be committed: nobody may go on with the run before that is over.
-            const { committed, lost, staged } = this.lane.health()
-            if (committed + lost >= staged) {
-              this.shared.closed(this)
-            }
-          })
-        )
+        Effect.ensuring(this.settled)
       )
     })
   }
