@@ -259,28 +259,24 @@ describe.concurrent("a producer whose recorder is killed, and that sends everyth
 
     let acked = 0
     let kills = 0
-    // Each life may bring it only a little further, so that it takes as many as the machine is slow.
-    while (acked < lineCount && kills < 6) {
+    while (acked < lineCount) {
       const recording = starting(cwd, "record", "--writer", "w", "--ledger", ledger, ...args)
       recording.write(input)
-      recording.end()
-      await recording.until(`{"acked":${acked}}\n`)
-      await recording.until("}\n{")
+      await Promise.race([recording.until("}\n{"), recording.until(`{"acked":${lineCount}}\n`)])
       recording.kill("SIGKILL")
       kills += 1
       const { stderr, stdout } = await recording.ended
-      assert.strictEqual(acksOf(stdout)[0], acked)
+      // What was acked is there; and what was committed, but not said before the process died, may be too.
+      const [first = -1] = acksOf(stdout)
+      assert.isAtLeast(first, acked)
       assert.isAbove(lastAck(stdout), acked)
       for (const [, line] of stderr.matchAll(/^line (\d+): /gm)) {
-        assert.isAbove(Number(line), acked)
+        assert.isAbove(Number(line), first)
       }
       acked = lastAck(stdout)
     }
     assert.isAtLeast(kills, 3)
 
-    const rest = await send(cwd, input, "--ledger", ledger, ...args)
-    assert.strictEqual(acksOf(rest.stdout)[0], acked)
-    assert.strictEqual(lastAck(rest.stdout), lineCount)
     const last = await send(cwd, input, "--ledger", ledger, ...args)
     assert.deepInclude(last, { status: 0, stdout: `{"acked":${lineCount}}\n` })
     const [killed, whole] = [(await contentsOf(ledger)).facts, await facts(once)]
