@@ -103,8 +103,9 @@ export const make: Effect.Effect<EventSinkShape, never, Normalizer | EventStager
     return Result.isFailure(unit) ? Result.fail(unit.failure) : lane.stage(unit.success)
   }
 
-  const report = ({ event, ordinal }: Envelope, cause: unknown): void =>
+  const report = ({ event, ordinal }: Envelope, cause: unknown): void => {
     env.start(notRecorded(tell, event._tag, ordinal, cause))
+  }
 
   const emitter = new Emitter.Emitter(live, env, {
     record: (envelope) => {

@@ -31,6 +31,7 @@ import {
 import { EventStore } from "./EventStore.ts"
 import { type AppendBatch, batchOf, isIn, sizeOf, type Staged } from "./internal/batch.ts"
 import { quarantine } from "./internal/quarantine.ts"
+import { retries } from "./internal/retries.ts"
 import {
   type AppendError,
   stagingFailed,
@@ -70,9 +71,6 @@ const batchUnits = 4096
 
 /** How long a unit waits for others to share its commit, unless somebody waits for it. */
 const linger = 10
-
-/** A commit that failed for a passing reason is sent again, soon and then less often, for ten seconds. */
-const retries = Schedule.exponential("50 millis").pipe(Schedule.jittered, Schedule.upTo({ duration: "10 seconds" }))
 
 /** How often a store that is away is asked whether it is back. */
 const returns = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(

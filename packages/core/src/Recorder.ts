@@ -14,6 +14,7 @@ import * as Emitter from "./internal/emitter.ts"
 import * as InputOf from "./internal/input.ts"
 import * as RunState from "./internal/runState.ts"
 import { interrupted } from "./internal/interrupted.ts"
+import { retries } from "./internal/retries.ts"
 import { type ReadError, type RecordError, RunHeld, ValidationError, type WriterHeld } from "./LedgerError.ts"
 import * as Metrics from "./Metrics.ts"
 import { type Input, Run, type RunOptions, type RunShape } from "./Run.ts"
@@ -209,7 +210,7 @@ const savedOf = ({ runId, state }: RunRecord) =>
   state === undefined ? Result.succeed(undefined) : RunState.decode(runId, state)
 
 /** What dead recorders left behind, as far as this one must know it. */
-const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock) => {
+const makeRecovery = (store: EventStoreShape, owner: Writer, now: () => number) => {
   const isOwn = ({ epoch, writer }: Pick<Writer, "epoch" | "writer">): boolean =>
     writer === owner.writer && epoch === owner.epoch
 
@@ -244,7 +245,7 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
   /** Interrupts a run of a recorder that is gone, if it still ends here: who else does the same may be faster. */
   const interrupt = Effect.fnUntraced(function* (run: RunRecord, saved: RunState.Saved, end: Cursor.Cursor) {
     return yield* store
-      .append(interrupted(run, saved, Math.floor(clock.currentTimeMillisUnsafe())), {
+      .append(interrupted(run, saved, now()), {
         expected: [{ scope: { _tag: "Run", runId: run.runId }, cursor: end }],
         runs: [{ runId: run.runId, ordinal: run.ordinal ?? 0, state: RunState.withoutOwner(saved) }]
       })
@@ -271,7 +272,7 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
     )
 
   /**
-   * What the ledger knows of a run that is to be opened, without its children. Where its scope ends is looked at first: who
+   * What the ledger knows of a run that is to be opened. Where its scope ends is looked at first: who
    * goes on with the run meanwhile makes the first commit of this one fail.
    */
   const look = Effect.fnUntraced(function* (threadId: string, runId: string): Effect.fn.Return<Actor.Known, OpenError> {
@@ -301,8 +302,7 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
       isNew: false,
       saved,
       ordinal: run.ordinal ?? (yield* lastOrdinal(scope)),
-      expected: { scope, cursor: end },
-      children: []
+      expected: { scope, cursor: end }
     }
   })
 
@@ -324,34 +324,38 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, clock: Clock.Clock)
     )
   )
 
-  return { look, recordOf, recover }
+  return { look, recover }
 }
 
+type Look = Effect.Effect<Actor.Known, OpenError>
+
+/** Nobody could tell the program that a child was not opened for a passing reason. */
+const patiently = (look: Look): Look =>
+  Effect.retry(look, { schedule: retries, while: (error) => error._tag === "UnavailableError" })
+
 const make = Effect.fnUntraced(function* (options: Options) {
-  const { exact = false, maxEventBytes = 2 ** 20 } = options
+  const { closeTimeout = "30 seconds", exact = false, maxEventBytes = 2 ** 20 } = options
   const store = yield* EventStore
-  const clock = yield* Clock.Clock
   // The claim outlives the stager, which commits what is left under it.
   const owner = yield* claim()
   const stager = Context.get(yield* Layer.build(GroupStager.layer(options)), EventStager)
-  const { look, recordOf, recover } = makeRecovery(store, owner, clock)
+  const emitting = yield* Emitter.environment
+  const { look, recover } = makeRecovery(store, owner, emitting.now)
   /** The runs that are open; undefined for one that is being opened. */
   const open = new Map<string, Actor.Actor | undefined>()
   const services = yield* Effect.context<never>()
   const shared: Actor.Shared = {
-    ...(yield* Emitter.environment),
+    ...emitting,
     stager,
     owner,
     exact,
     maxEventBytes,
+    closeTimeout,
     wait: yield* makeTimer(),
-    adopt: (child) => {
-      const isFree = !open.has(child.runId)
-      if (isFree) {
-        open.set(child.runId, child)
-      }
-      return isFree
-    },
+    openChild: (env, options, opened) =>
+      Effect.uninterruptibleMask((restore) =>
+        openRun(env, options, (look) => restore(patiently(look)), true).pipe(Effect.exit, Effect.map(opened))
+      ),
     closed: (actor) => {
       if (open.get(actor.runId) === actor) {
         open.delete(actor.runId)
@@ -359,32 +363,14 @@ const make = Effect.fnUntraced(function* (options: Options) {
     },
     shed: () => Metrics.shed.updateUnsafe(1, services)
   }
-  /** The runs that are open, each with what stands for this opening of it. */
-
-  /** The children of a run that were open when it was left, and that nobody has opened since. */
-  const childrenOf = Effect.fnUntraced(function* (env: Actor.Environment, known: Actor.Known, parent: RunOptions) {
-    const { labels: _, ...inherited } = parent
-    const children: Array<Actor.Actor> = []
-    for (const runId of known.saved?.children ?? []) {
-      const { threadId = runId } = (yield* recordOf(runId)) ?? {}
-      const child = yield* Effect.result(look(threadId, runId))
-      if (Result.isSuccess(child)) {
-        const options = { ...inherited, threadId, runId }
-        const actor = Actor.make(env, shared, options, { ...child.success, isChild: true })
-        children.push(...(shared.adopt(actor) ? [actor] : []))
-      } else if (child.failure._tag !== "RunHeld") {
-        return yield* Effect.fail(child.failure)
-      }
-    }
-    return children
-  })
-
-  type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
-  /** Only what it waits for can be interrupted, so that no run stays open that nobody has. */
-  const openRun = Effect.fnUntraced(function* (options: RunOptions, restore: Restore) {
+  /** Only what it waits for can be interrupted, as `waiting` has it, so that no run stays open that nobody has. */
+  const openRun = Effect.fnUntraced(function* (
+    env: Actor.Environment,
+    options: RunOptions,
+    waiting: (look: Look) => Look,
+    isChild: boolean
+  ): Effect.fn.Return<Actor.Actor, OpenError> {
     const { runId, threadId } = yield* Effect.fromResult(checked(options))
-    const env = yield* Actor.environment
     if (env.durability === "disabled") {
       return Actor.make(env, shared, options, Actor.newRun(runId))
     }
@@ -393,10 +379,9 @@ const make = Effect.fnUntraced(function* (options: Options) {
     }
     open.set(runId, undefined)
     return yield* look(threadId, runId).pipe(
-      Effect.flatMap((known) => Effect.map(childrenOf(env, known, options), (children) => ({ ...known, children }))),
-      restore,
+      waiting,
       Effect.map((known) => {
-        const actor = Actor.make(env, shared, options, known)
+        const actor = Actor.make(env, shared, options, known, isChild)
         open.set(runId, actor)
         return actor
       }),
@@ -411,7 +396,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           const scope = yield* Effect.scope
-          const actor = yield* openRun(options, restore)
+          const actor = yield* openRun(yield* Actor.environment, options, restore, false)
           yield* Scope.addFinalizerExit(scope, (exit) => Effect.ignoreCause(actor.end(exit), { log: true }))
           return actor
         })
@@ -419,7 +404,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     record: (options) => (effect) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
-          const actor = yield* openRun(options, restore)
+          const actor = yield* openRun(yield* Actor.environment, options, restore, false)
           const exit = yield* Effect.provideService(effect, Run, actor).pipe(
             Effect.raceFirst(actor.failed),
             restore,
@@ -451,7 +436,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 export const recover: Effect.Effect<ReadonlyArray<Interrupted>, ReadError, EventStore> = Effect.scoped(
   Effect.gen(function* () {
     const store = yield* EventStore
-    return yield* makeRecovery(store, yield* claim(), yield* Clock.Clock).recover
+    return yield* makeRecovery(store, yield* claim(), (yield* Emitter.environment).now).recover
   })
 )
 

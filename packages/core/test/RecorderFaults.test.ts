@@ -196,6 +196,71 @@ describe("a child", () => {
       Effect.provideService(EventSink.OnNotRecorded, ({ cause }) => Effect.sync(() => void causes.push(cause)))
     )
   })
+
+  /** A process that looks for the child in the ledger as it is told to. */
+  const processLooking = Effect.fnUntraced(function* (
+    around: (look: ReturnType<EventStore.EventStoreShape["run"]>) => ReturnType<EventStore.EventStoreShape["run"]>,
+    options?: Recorder.Options
+  ) {
+    const store = yield* EventStore.EventStore
+    return yield* Effect.provideService(startProcess(options), EventStore.EventStore, {
+      ...store,
+      run: (runId) => (runId === "child" ? around(store.run(runId)) : store.run(runId))
+    })
+  })
+
+  it.effect("has what was said of it before it was open; until then no ack passes it, and a flush waits", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const process = yield* processLooking((look) => Effect.andThen(Deferred.await(gate), look))
+      const input = yield* process.input({ writer: "producer" })
+      const run = yield* process.open({ ...ids, input })
+      yield* run.emit(start(), 1)
+      yield* run.emit(start("child", "r"), 2)
+      yield* run.emit(error("of the parent"), 3)
+      yield* run.emit(finish("child"), 4)
+      const flushing = yield* fork(run.flush())
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* input.flush, 1)
+      assert.deepStrictEqual(yield* kindsIn("r"), ["RunStarted", "ErrorRecorded"])
+      assert.isUndefined(flushing.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(flushing)
+      assert.deepStrictEqual(yield* kindsIn("child"), ["RunStarted", "RunFinished"])
+      assert.strictEqual(yield* input.flush, 4)
+    }).pipe(inMemory)
+  )
+
+  it.effect("is looked for again when the ledger is away for a moment", () =>
+    Effect.gen(function* () {
+      let looks = 0
+      const process = yield* processLooking((look) => (looks++ < 3 ? Effect.fail(unavailable) : look))
+      const recording = yield* fork(
+        process.record(ids)(
+          Effect.flatMap(Run.Run, (run) => run.emitAll([start(), start("child", "r"), finish("child")]))
+        )
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(recording)
+      assert.deepStrictEqual(yield* kindsIn("child"), ["RunStarted", "RunFinished"])
+      assert.deepStrictEqual(yield* kindsIn("r"), ["RunStarted", "RunFinished"])
+    }).pipe(inMemory)
+  )
+
+  it.effect("that the ledger does not answer about holds its parent up for the close timeout, and leaves a gap", () =>
+    Effect.gen(function* () {
+      const process = yield* processLooking(() => Effect.never, { closeTimeout: "2 seconds" })
+      const run = yield* process.open(ids)
+      yield* run.emitAll([start(), start("child", "r"), error("of the parent")])
+      const closing = yield* fork(run.close)
+      yield* TestClock.adjust(1999)
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust(1)
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* kindsIn("r"), ["RunStarted", "ErrorRecorded", "RunFinished", "CaptureGap"])
+      assert.deepStrictEqual(yield* factsOf("child"), [])
+    }).pipe(inMemory, quiet)
+  )
 })
 
 describe("the state of a run", () => {

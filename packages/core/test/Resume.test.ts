@@ -30,7 +30,7 @@ const runs = ["r1", "r2"] as const
 /** Each run has a thread of its own, with all facts that it brings; those about its context are in no run. */
 const threadOf = (runId: string) => `thread of ${runId}`
 
-/** The lines of a producer that works for two runs, in turns. */
+/** The lines of a producer that works for two runs, the first of which has children, in turns. */
 const interleave = (
   streams: ReadonlyArray<ReadonlyArray<AgentEvent.AgentEvent>>,
   turns: ReadonlyArray<number>
@@ -42,7 +42,7 @@ const interleave = (
     const index = (rest[wanted]?.length ?? 0) > 0 ? wanted : rest.findIndex((events) => events.length > 0)
     const event = rest[index]?.shift()
     if (event !== undefined) {
-      lines.push({ runId: runs[index] ?? "", event })
+      lines.push({ runId: runs[index] ?? runs[0], event })
     }
   }
   return lines
@@ -122,7 +122,9 @@ const said = (facts: ReadonlyArray<CanonicalEvent.CanonicalEvent>) => {
   return { texts, others }
 }
 
-const ledger = Effect.all(Object.fromEntries(runs.map((runId) => [runId, factsIn(threadOf(runId))])))
+const recorded = [...runs, "child", "grandchild"] as const
+
+const ledger = Effect.all(Object.fromEntries(recorded.map((runId) => [runId, factsIn(threadOf(runId))])))
 
 /** The ledger after the lives of a producer, the last of which is not cut short. */
 const ledgerAfter = (lines: ReadonlyArray<Line>, lives: ReadonlyArray<Life>) =>
@@ -137,7 +139,7 @@ const check = (lines: ReadonlyArray<Line>, lives: ReadonlyArray<Life>) =>
   Effect.gen(function* () {
     const straight = yield* ledgerAfter(lines, [uncut])
     const resumed = yield* ledgerAfter(lines, [...lives, uncut])
-    for (const runId of runs) {
+    for (const runId of recorded) {
       const [expected, actual] = [said(straight[runId] ?? []), said(resumed[runId] ?? [])]
       assert.deepStrictEqual(actual.others, expected.others)
       assert.deepStrictEqual(actual.texts, expected.texts)
@@ -150,6 +152,29 @@ const check = (lines: ReadonlyArray<Line>, lives: ReadonlyArray<Life>) =>
     }
   })
 
+const startOf = (runId: string, parentRunId: string): AgentEvent.AgentEvent => ({
+  _tag: "RunStart",
+  threadId: threadOf(runId),
+  runId,
+  parentRunId
+})
+const finishOf = (runId: string): AgentEvent.AgentEvent => ({
+  _tag: "RunFinish",
+  threadId: threadOf(runId),
+  runId,
+  termination: { _tag: "NaturalEnd" }
+})
+
+/** What is said of children: one starts another, and goes on when both have ended. */
+const children = [
+  startOf("child", "r1"),
+  startOf("grandchild", "child"),
+  finishOf("grandchild"),
+  finishOf("child"),
+  startOf("child", "r1"),
+  finishOf("child")
+]
+
 const Lives = Schema.Array(
   Schema.Struct({
     killedAfter: Schema.Literals([0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1]),
@@ -159,7 +184,7 @@ const Lives = Schema.Array(
   })
 ).check(Schema.isMinLength(1), Schema.isMaxLength(4))
 
-const Turns = Schema.Array(Schema.Literals([0, 0, 0, 1])).check(Schema.isMaxLength(9))
+const Turns = Schema.Array(Schema.Literals([0, 0, 0, 1, 2])).check(Schema.isMaxLength(9))
 
 describe("a producer that sends everything after its last ack again", () => {
   for (const durability of Durability.DurabilityMode.literals) {
@@ -172,7 +197,9 @@ describe("a producer that sends everything after its last ack again", () => {
         Arbitrary.schema(Lives)
       ],
       ([first, second, turns, lives]) =>
-        check(interleave([first, second], turns), lives).pipe(Effect.provideService(Durability.Durability, durability)),
+        check(interleave([first, second, children], turns), lives).pipe(
+          Effect.provideService(Durability.Durability, durability)
+        ),
       { arbitrary: { runs: durability === "disabled" ? 5 : 60 }, timeout: 60_000 }
     )
   }
@@ -218,6 +245,23 @@ const streams: ReadonlyArray<readonly [string, ReadonlyArray<AgentEvent.AgentEve
     [start, inFlight, done, compaction({ total_compactions: 0 }), stepEnd, inFlight, done, finish]
   ],
   ["steps that said nothing", [start, step, stepEnd, step, stepEnd, step, text("a"), inference, finish]],
+  [
+    "a child and a child of that",
+    [
+      start,
+      startOf("child", "r1"),
+      text("a"),
+      startOf("grandchild", "child"),
+      inference,
+      finishOf("grandchild"),
+      stepEnd,
+      finishOf("child"),
+      startOf("child", "r1"),
+      finishOf("child"),
+      finish
+    ]
+  ],
+  ["a child that did not end", [start, startOf("child", "r1"), stepEnd, stepEnd, finish]],
   ["a run without a start or an end", [text("a"), step, text("b"), inference, stepEnd, text("c")]]
 ]
 

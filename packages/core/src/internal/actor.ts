@@ -1,7 +1,7 @@
 /**
  * The actor of a run: its private state, and its steps, one after the other. It has no fiber.
  */
-import { Cause, Deferred, Effect, Exit, HashSet, Result, Schema, Stream } from "effect"
+import { Cause, Deferred, type Duration, Effect, Exit, type Fiber, HashSet, Result, Schema, Stream } from "effect"
 import type { AgentEvent } from "../AgentEvent.ts"
 import { type Kind, type NormalizedEvent, validate } from "../CanonicalEvent.ts"
 import * as Cursor from "../Cursor.ts"
@@ -16,17 +16,17 @@ import type { RunOptions, RunShape } from "../Run.ts"
 import * as StagedEvent from "../StagedEvent.ts"
 import { assemble, type Place } from "./assemble.ts"
 import * as Calls from "./calls.ts"
+import { type AboutRun, Child, type Parent, type Said } from "./child.ts"
 import * as Coalesce from "./coalesce.ts"
 import * as Emitter from "./emitter.ts"
 import * as Gap from "./gap.ts"
 import { identify, type Limits } from "./identify.ts"
 import type { OpenInput } from "./input.ts"
-import { recovery } from "./interrupted.ts"
+import { ofRecovery } from "./interrupted.ts"
 import { type NotRecorded, notRecorded, OnNotRecorded } from "./notRecorded.ts"
 import { redact } from "./redact.ts"
 import * as RunState from "./runState.ts"
 import * as Stages from "./stages.ts"
-import { isBlank } from "./text.ts"
 import { frame } from "./transition.ts"
 
 /** What the actors of a recorder share. */
@@ -37,8 +37,14 @@ export interface Shared extends Emitter.Environment {
   readonly maxEventBytes: number
   /** Asks to be called to `release`, when the time has come: the actor holds something back. */
   readonly wait: (actor: Actor) => void
-  /** Takes note of a child that its parent has opened; false when somebody has it open already. */
-  readonly adopt: (child: Actor) => boolean
+  /** How long a run that ends waits for the ledger. */
+  readonly closeTimeout: Duration.Input
+  /** Opens a run that is recorded by way of another, and says what came of it, also when it is interrupted. */
+  readonly openChild: (
+    env: Environment,
+    options: RunOptions,
+    opened: (exit: Exit.Exit<Actor, unknown>) => void
+  ) => Effect.Effect<void>
   /** Nobody has the run open any more. */
   readonly closed: (actor: Actor) => void
   /** Counts an event that is not recorded. */
@@ -62,19 +68,13 @@ export const environment: Effect.Effect<Environment> = Effect.gen(function* () {
   }
 })
 
-/** What the ledger knows of a run: its saved state, its last ordinal, the end of its scope, and its children that are open. */
+/** What the ledger knows of a run: its saved state, its last ordinal, and the end of its scope. */
 export interface Known {
   readonly isNew: boolean
-  /** It is recorded by way of its parent. */
-  readonly isChild?: boolean
   readonly saved: RunState.Saved | undefined
   readonly ordinal: number
   readonly expected: Expected
-  readonly children: ReadonlyArray<Actor>
 }
-
-/** An event that is about a run. */
-type AboutRun = Extract<AgentEvent, { readonly _tag: "RunStart" | "RunFinish" }>
 
 export interface Actor extends RunShape {
   /** Since when something waits for time to pass; undefined when nothing does. */
@@ -89,14 +89,11 @@ export interface Actor extends RunShape {
   /** Fails when the run cannot be recorded any more. */
   readonly failed: Effect.Effect<never, StagingFailed>
 
-  /** The run that an event is about, when it is a child of this one, or a child of such. */
-  readonly childOf: (event: AboutRun) => Actor | undefined
-
   /** Whether the run has not ended. */
   readonly isActive: () => boolean
 
   /** Records an event of this run that was delivered as one of its parent. */
-  readonly recordForParent: (event: AgentEvent, occurredAt: number) => void
+  readonly recordForParent: (said: Said) => void
 }
 
 const checkFact = (draft: NormalizedEvent["draft"]): ReturnType<typeof validate> =>
@@ -126,7 +123,7 @@ const farewell = "5 seconds"
  * A run. There may be thousands, most of them idle, so what it can do is on the prototype; what its user may pass on as a
  * function is made when it is asked for.
  */
-class RunActor implements Actor {
+class RunActor implements Actor, Parent {
   readonly threadId: string
   readonly runId: string
   readonly emit: RunShape["emit"]
@@ -141,7 +138,7 @@ class RunActor implements Actor {
   private readonly failure = Deferred.makeUnsafe<never, StagingFailed>()
   /** Up to this position, the ledger has what the events of the input became. */
   private readonly replayed: number
-  private children: ReadonlyArray<Actor>
+  private children: ReadonlyArray<Child>
   private progress: Stages.Progress
   private last: Place
   private savedOrdinal: number
@@ -155,9 +152,10 @@ class RunActor implements Actor {
   private isOwned = true
   private shed = 0
   private wasShed = false
+  /** It is recorded by way of its parent. */
   private readonly isChild: boolean
 
-  constructor(env: Environment, shared: Shared, options: RunOptions, known: Known) {
+  constructor(env: Environment, shared: Shared, options: RunOptions, known: Known, isChild: boolean) {
     const { correlationId, origin = "native", runId, threadId } = options
     const context = { threadId, runId, origin, ...(correlationId === undefined ? {} : { correlationId }) }
     const { saved } = known
@@ -168,8 +166,8 @@ class RunActor implements Actor {
     this.options = options
     this.saved = saved
     this.isNew = known.isNew
-    this.isChild = known.isChild ?? false
-    this.children = known.children
+    this.isChild = isChild
+    this.children = (saved?.children ?? []).map((child) => new Child(this, child, true))
     this.rules = { frame: frame(context), durability: env.durability, redactor: env.redactor, exact: shared.exact }
     const { input } = this
     this.lane = (options.stager ?? shared.stager).lane({
@@ -219,10 +217,6 @@ class RunActor implements Actor {
       : { redactor: this.env.redactor, maxEventBytes: this.shared.maxEventBytes }
   }
 
-  private now(): number {
-    return Math.floor(this.shared.clock.currentTimeMillisUnsafe())
-  }
-
   /** The last event that is staged with all before it. */
   private through(): Place {
     const held = Stages.heldRows(this.progress)
@@ -239,7 +233,7 @@ class RunActor implements Actor {
     const { inputs = [] } = this.saved ?? {}
     const { redactor } = this.env
     // The text is made later, of what is so now.
-    const open = this.children.flatMap((child) => (child.isActive() ? [child.runId] : []))
+    const open = this.children.flatMap((child) => (child.isActive ? [child.runId] : []))
     const state = () =>
       RunState.encode({
         ...(isOwned ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
@@ -302,38 +296,7 @@ class RunActor implements Actor {
   }
 
   private put(fact: NormalizedEvent): void {
-    this.take(Stages.insert(this.progress, this.rules, fact, this.now()))
-  }
-
-  private ofRecovery(kind: "RunResumed" | "RunInterrupted", payload: object): { readonly normalized: NormalizedEvent } {
-    const { draft, fidelity } = Stages.ownFact(this.rules.frame, "domain_event", kind, payload as never)
-    return { normalized: { fidelity, draft: { ...draft, origin: recovery } } }
-  }
-
-  childOf(event: AboutRun): Actor | undefined {
-    for (const child of this.children) {
-      const found = child.runId === event.runId ? child : child.childOf(event)
-      if (found !== undefined) {
-        return found
-      }
-    }
-    const parent = event._tag === "RunStart" ? (event.parentRunId ?? event.identity?.parentRunId) : undefined
-    const isValid = [event.threadId, event.runId].every((id) => StagedEvent.isStorable(id) && !isBlank(id))
-    if (parent !== this.runId || !isValid || event.runId === this.runId) {
-      return undefined
-    }
-    const { labels: _, ...inherited } = this.options
-    const child = make(
-      this.env,
-      this.shared,
-      { ...inherited, threadId: event.threadId, runId: event.runId },
-      { ...newRun(event.runId), isChild: true }
-    )
-    if (!this.shared.adopt(child)) {
-      return undefined
-    }
-    this.children = [...this.children, child]
-    return child
+    this.take(Stages.insert(this.progress, this.rules, fact, this.shared.now()))
   }
 
   private isForeign(event: AgentEvent): event is AboutRun {
@@ -344,17 +307,60 @@ class RunActor implements Actor {
     )
   }
 
-  private recordForeign(event: AboutRun, occurredAt: number): Stages.Advanced {
-    const child = this.childOf(event)
+  /** Has a child of this run, or a child of one, record what is said of it; false when the event is about none. */
+  private recordForChild(event: AboutRun, occurredAt: number): boolean {
+    let child = this.children.find(({ runId }) => runId === event.runId)
     if (child === undefined) {
-      const problem = new ForeignRun({
-        message: `a ${event._tag} of run ${JSON.stringify(event.runId)} in thread ${JSON.stringify(event.threadId)} was emitted into run ${JSON.stringify(this.runId)} in thread ${JSON.stringify(this.threadId)}, which is not its parent, or the run is open elsewhere, or has ids that cannot be kept; open that run and emit it there`,
-        runId: event.runId
-      })
-      return Stages.leaveOut(this.progress, this.rules, "refused", event, this.last, occurredAt, problem)
+      const parent = event._tag === "RunStart" ? (event.parentRunId ?? event.identity?.parentRunId) : undefined
+      const isOurs = parent === this.runId || this.children.some(({ runId }) => runId === parent)
+      if (!isOurs || event.runId === this.runId) {
+        return false
+      }
+      child = new Child(this, event.runId, false)
+      this.children = [...this.children, child]
     }
-    child.recordForParent(event, occurredAt)
-    return { progress: this.progress, entries: [] }
+    // What the child says to the input must not be all that this run has to say of the event.
+    this.holdFrom(this.runId, this.last)
+    child.record({ event, occurredAt, place: this.last })
+    return true
+  }
+
+  private recordForeign(event: AboutRun, occurredAt: number): Stages.Advanced {
+    return this.recordForChild(event, occurredAt)
+      ? { progress: this.progress, entries: [] }
+      : this.leaveOut(
+          { event, occurredAt, place: this.last },
+          "which is not its parent; open that run and emit it there"
+        )
+  }
+
+  private leaveOut({ event, occurredAt, place }: Said, why: string): Stages.Advanced {
+    const problem = new ForeignRun({
+      message: `a ${event._tag} of run ${JSON.stringify(event.runId)} in thread ${JSON.stringify(event.threadId)} was emitted into run ${JSON.stringify(this.runId)} in thread ${JSON.stringify(this.threadId)}, ${why}`,
+      runId: event.runId
+    })
+    return Stages.leaveOut(this.progress, this.rules, "refused", event, place, occurredAt, problem)
+  }
+
+  openChild(threadId: string, runId: string, opened: (exit: Exit.Exit<Actor, unknown>) => void): Fiber.Fiber<void> {
+    const { labels: _, ...inherited } = this.options
+    return this.shared.start(this.shared.openChild(this.env, { ...inherited, threadId, runId }, opened))
+  }
+
+  holdFrom(runId: string, { position }: Place): void {
+    if (position !== undefined) {
+      this.input?.holdFrom(runId, position)
+    }
+  }
+
+  refuse(said: Said, cause: unknown): void {
+    const advanced = this.leaveOut(
+      said,
+      `but cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`
+    )
+    this.take(advanced)
+    this.leftOut(said.event._tag, said.place.ordinal, advanced.problem)
+    this.input?.release(said.event.runId)
   }
 
   private countShed(): void {
@@ -428,9 +434,14 @@ class RunActor implements Actor {
   /** What the ledger has of an open message, it has not kept: its pieces are put together again. */
   private replay(event: AgentEvent, position: number): void {
     this.last = { ordinal: this.last.ordinal, position }
-    const [assembly] = assemble(this.progress.assembly, event, this.last)
-    this.progress = { ...this.progress, assembly }
-    this.lane.hold(Stages.heldSize(this.progress))
+    if (this.isForeign(event)) {
+      // The ledger of a child tells how far that one has come.
+      this.recordForChild(event, this.shared.now())
+    } else {
+      const [assembly] = assemble(this.progress.assembly, event, this.last)
+      this.progress = { ...this.progress, assembly }
+      this.lane.hold(Stages.heldSize(this.progress))
+    }
     this.tell()
   }
 
@@ -462,7 +473,7 @@ class RunActor implements Actor {
     const isStart = first?._tag === "RunStart" && !this.isForeign(first)
     // What a producer says of a run after its finish was so before, too.
     const isAfterwards = this.input?.writer !== undefined && this.saved?.ended === true
-    if (this.shared.exact || isStart || isAfterwards) {
+    if (this.shared.exact || isStart || isAfterwards || (this.isChild && this.isNew)) {
       return undefined
     }
     const start = { _tag: "RunStart", threadId: this.threadId, runId: this.runId } as const
@@ -472,7 +483,7 @@ class RunActor implements Actor {
       starting = this.emitter.step(start, position === undefined ? undefined : position - 1)
     } else if (!this.isOff) {
       this.progress = { ...this.progress, normalizer: { ...this.progress.normalizer, terminal: none } }
-      this.put(this.ofRecovery("RunResumed", start).normalized)
+      this.put(ofRecovery(this.rules.frame, "RunResumed", start))
     }
     this.putEarly()
     return starting
@@ -486,9 +497,13 @@ class RunActor implements Actor {
     }
   }
 
+  private isReplay(position: number | undefined): position is number {
+    return this.isReplaying && position !== undefined && position <= this.replayed
+  }
+
   private step(event: AgentEvent, at?: number): Effect.Effect<void> | undefined {
     const position = at ?? this.input?.next()
-    if (this.isReplaying && position !== undefined && position <= this.replayed && !this.emitter.isClosed) {
+    if (this.isReplay(position) && !this.emitter.isClosed) {
       this.replay(event, position)
       return undefined
     }
@@ -527,7 +542,7 @@ class RunActor implements Actor {
       if (this.hasBegun && !this.isReplaying) {
         this.put(fact)
       } else {
-        this.early = [...this.early, { normalized: fact, occurredAt: this.now() }]
+        this.early = [...this.early, { normalized: fact, occurredAt: this.shared.now() }]
       }
       return this.lane.credit() ?? Effect.void
     })
@@ -563,9 +578,12 @@ class RunActor implements Actor {
     return (upTo) =>
       Effect.suspend(() => {
         const starting = this.early.length > 0 ? this.begin(undefined, undefined) : undefined
-        this.release()
-        const flushing = [this.lane.flush(upTo), ...this.children.map((child) => child.flush())]
-        return Effect.andThen(starting ?? Effect.void, Effect.all(flushing, { discard: true }))
+        const flushing = Effect.suspend(() => {
+          this.release()
+          return Effect.all([this.lane.flush(upTo), ...this.children.map(({ flush }) => flush)], { discard: true })
+        })
+        const opening = Effect.forEach(this.children, ({ opened }) => opened, { discard: true })
+        return Effect.andThen(Effect.andThen(starting ?? Effect.void, opening), flushing)
       })
   }
 
@@ -588,14 +606,18 @@ class RunActor implements Actor {
 
   release(): void {
     if (this.progress.gaps.length === 0 || this.lane.room() === "all") {
-      this.take(Stages.release(this.progress, this.rules, this.now()))
+      this.take(Stages.release(this.progress, this.rules, this.shared.now()))
       this.tell()
     }
   }
 
-  recordForParent(event: AgentEvent, occurredAt: number): void {
-    this.hasBegun = true
-    this.record({ event, occurredAt, ordinal: this.last.ordinal + 1 }, undefined)
+  recordForParent({ event, occurredAt, place: { position } }: Said): void {
+    if (this.isReplay(position)) {
+      this.replay(event, position)
+      return
+    }
+    this.begin(event, position)
+    this.record({ event, occurredAt, ordinal: this.last.ordinal + 1 }, position)
   }
 
   isActive(): boolean {
@@ -605,11 +627,11 @@ class RunActor implements Actor {
   /** Stops where the input stops, in one unit. What is open is sent again by who sends what was not acked. */
   private interrupt(): void {
     const { last, progress, rules, runId, threadId } = this
-    const stopped = Stages.interrupt(progress, rules, this.now(), last.ordinal)
-    const { normalized } = this.ofRecovery("RunInterrupted", { threadId, runId, openCalls: progress.calls })
+    const stopped = Stages.interrupt(progress, rules, this.shared.now(), last.ordinal)
+    const normalized = ofRecovery(rules.frame, "RunInterrupted", { threadId, runId, openCalls: progress.calls })
     this.take({
       progress: { ...stopped.progress, assembly: progress.assembly },
-      entries: this.isActive() ? [...stopped.entries, { normalized, occurredAt: this.now() }] : stopped.entries
+      entries: this.isActive() ? [...stopped.entries, { normalized, occurredAt: this.shared.now() }] : stopped.entries
     })
   }
 
@@ -629,11 +651,11 @@ class RunActor implements Actor {
     const event = { _tag: "RunFinish", threadId, runId, termination: terminationOf(exit) } as const
     let finishing: Effect.Effect<void> | undefined
     if (this.isActive() && this.isChild) {
-      this.recordForParent(event, this.now())
+      this.recordForParent({ event, place: this.last, occurredAt: this.shared.now() })
     } else if (this.isActive()) {
       finishing = this.emitter.step(event)
     }
-    this.take(Stages.interrupt(this.progress, this.rules, this.now(), this.last.ordinal))
+    this.take(Stages.interrupt(this.progress, this.rules, this.shared.now(), this.last.ordinal))
     return Emitter.both(starting, finishing)
   }
 
@@ -654,14 +676,22 @@ class RunActor implements Actor {
       }
       const finishing = this.finish(exit)
       const closing = this.isChild ? Effect.void : this.emitter.close()
-      const ending = this.children.map((child) => child.end(exit))
       this.isOwned = false
       if (!this.isOff && this.hasBegun) {
         this.lane.stage([], { after: this.after() })
       }
       this.lane.hold(0)
       // One that cannot be saved keeps no other from being saved, and an audience that hangs keeps none.
-      return Effect.forEach([...ending, this.lane.close], Effect.exit, { concurrency: "unbounded" }).pipe(
+      return Effect.forEach(this.children, (child) => child.openedWithin(this.shared.closeTimeout), {
+        concurrency: "unbounded"
+      }).pipe(
+        Effect.andThen(
+          Effect.suspend(() =>
+            Effect.forEach([...this.children.map((child) => child.end(exit)), this.lane.close], Effect.exit, {
+              concurrency: "unbounded"
+            })
+          )
+        ),
         Effect.flatMap((exits) => Exit.asVoidAll(exits)),
         Effect.ensuring(
           finishing === undefined ? Effect.void : Effect.timeoutOption(Effect.interruptible(finishing), farewell)
@@ -688,11 +718,11 @@ const withoutSecrets = (calls: Calls.OpenCalls, redactor: Redactor | undefined):
   }
 }
 
-export const make = (env: Environment, shared: Shared, options: RunOptions, known: Known): Actor =>
-  new RunActor(env, shared, options, known)
+export const make = (env: Environment, shared: Shared, options: RunOptions, known: Known, isChild = false): Actor =>
+  new RunActor(env, shared, options, known, isChild)
 
 /** What is known of a run that is not in the ledger. */
 export const newRun = (runId: string): Known => {
   const scope = { _tag: "Run", runId } as const
-  return { isNew: true, saved: undefined, ordinal: 0, expected: { scope, cursor: Cursor.start(scope) }, children: [] }
+  return { isNew: true, saved: undefined, ordinal: 0, expected: { scope, cursor: Cursor.start(scope) } }
 }

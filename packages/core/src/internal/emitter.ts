@@ -1,7 +1,7 @@
 /**
  * How an event is emitted: one synchronous step, and then, maybe, a wait.
  */
-import { Array as Arr, Clock, Effect, Schema } from "effect"
+import { Array as Arr, Clock, Effect, type Fiber, Schema } from "effect"
 import type { AgentEvent } from "../AgentEvent.ts"
 import type { Envelope, LiveSinkShape } from "../LiveSink.ts"
 
@@ -9,15 +9,19 @@ export class SinkClosed extends Schema.TaggedError<SinkClosed>()("SinkClosed", {
 
 /** What the emitters of a program share. */
 export interface Environment {
-  readonly clock: Clock.Clock
+  /** The time, in whole milliseconds: the clock of a test may stand between two. */
+  readonly now: () => number
   /** Starts what must not be swallowed by an interrupt right after the step. What it fails with is logged. */
-  readonly start: (effect: Effect.Effect<void>) => void
+  readonly start: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
 export const environment: Effect.Effect<Environment> = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  return { clock, start: (effect) => void fork(Effect.ignoreCause(effect, { log: true })) }
+  return {
+    now: () => Math.floor(clock.currentTimeMillisUnsafe()),
+    start: (effect) => fork(Effect.ignoreCause(effect, { log: true }))
+  }
 })
 
 /** Who records what is emitted. */
@@ -60,9 +64,7 @@ export class Emitter {
 
   private stepOne(event: AgentEvent, position: number | undefined): Effect.Effect<void> | undefined {
     this.ordinal += 1
-    // The clock of a test may stand between two milliseconds.
-    const occurredAt = Math.floor(this.env.clock.currentTimeMillisUnsafe())
-    const envelope = { ordinal: this.ordinal, occurredAt, event }
+    const envelope = { ordinal: this.ordinal, occurredAt: this.env.now(), event }
     const delivering = this.deliver(envelope)
     this.records.record(envelope, position)
     return delivering

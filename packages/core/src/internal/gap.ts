@@ -1,7 +1,7 @@
 /**
  * The stage that counts what is not recorded. The seed leaves a line in a log.
  */
-import type { CanonicalEventDraft, NormalizedEvent } from "../CanonicalEvent.ts"
+import type { CanonicalEventDraft } from "../CanonicalEvent.ts"
 
 /** Events that are not in the ledger, for one reason. */
 export type Gap = CanonicalEventDraft<"CaptureGap">["payload"]
@@ -27,20 +27,3 @@ export const add = (gaps: Gaps, reason: Gap["reason"], tag: string, ordinal: num
     }
   ]
 }
-
-/** The fact that stands for a gap, in the scopes of its run. */
-export const draft = (
-  { correlationId, origin, scopes }: Pick<CanonicalEventDraft, "scopes" | "origin" | "correlationId">,
-  gap: Gap
-): NormalizedEvent => ({
-  fidelity: "control_event",
-  draft: {
-    scopes,
-    kind: "CaptureGap",
-    payload: gap,
-    origin,
-    visibility: "public",
-    schemaVersion: 1,
-    ...(correlationId === undefined ? {} : { correlationId })
-  }
-})

@@ -10,11 +10,12 @@ import * as Json from "../Json.ts"
 import { ValidationError } from "../LedgerError.ts"
 import type { Redactor } from "../Redaction.ts"
 import * as StagedEvent from "../StagedEvent.ts"
-import * as Gap from "./gap.ts"
+import type { Gap } from "./gap.ts"
 import { redact } from "./redact.ts"
 import { remnant } from "./remnant.ts"
 import type { Entry } from "./stages.ts"
 import { sha256 } from "./text.ts"
+import { normalized as inDraft } from "./transition.ts"
 
 /** What a payload may be. */
 export interface Limits {
@@ -81,13 +82,8 @@ const inPlaceOf = (
 ): NormalizedEvent => {
   const { draft } = normalized
   const tags = { [tagOf(draft.payload, draft.kind)]: events }
-  return Gap.draft(draft, {
-    reason: why,
-    events,
-    tags,
-    firstOrdinal: ordinal,
-    lastOrdinal: lastOrdinal ?? ordinal
-  })
+  const gap: Gap = { reason: why, events, tags, firstOrdinal: ordinal, lastOrdinal: lastOrdinal ?? ordinal }
+  return inDraft(draft, "control_event", "CaptureGap", draft.scopes, gap)
 }
 
 /** A fact that is not what was said, and why. */

@@ -1,14 +1,18 @@
 /**
- * The fact of a run whose process died.
+ * The facts of a run whose process died.
  */
+import type { NormalizedEvent } from "../CanonicalEvent.ts"
 import type { RunRecord } from "../EventStore.ts"
 import * as StagedEvent from "../StagedEvent.ts"
 import type * as RunState from "./runState.ts"
-import { ownFact } from "./stages.ts"
-import { frame } from "./transition.ts"
+import { frame, normalized, type RunFrame } from "./transition.ts"
 
-/** The origin of what a recorder adds when a run is interrupted or goes on. */
-export const recovery = "recovery"
+/** A fact that a recorder adds when a run was interrupted or goes on. */
+export const ofRecovery = (
+  { context, scopes }: RunFrame,
+  kind: "RunResumed" | "RunInterrupted",
+  payload: object
+): NormalizedEvent => normalized({ ...context, origin: "recovery" }, "domain_event", kind, scopes, payload)
 
 /** Says that a run was interrupted, and which of its calls were under way. */
 export const interrupted = (
@@ -16,14 +20,8 @@ export const interrupted = (
   { calls }: RunState.Saved,
   occurredAt: number
 ): StagedEvent.StagedUnit => {
-  const run = frame({ threadId: threadId ?? "", runId, origin: recovery })
-  const { draft, fidelity } = ownFact(run, "domain_event", "RunInterrupted", {
-    threadId: threadId ?? "",
-    runId,
-    openCalls: calls
-  })
-  const scopes = draft.scopes.filter((scope) => scope._tag === "Run" || threadId !== undefined)
-  return [
-    StagedEvent.fromText({ fidelity, draft: { ...draft, scopes } }, JSON.stringify(draft.payload), { occurredAt })
-  ]
+  const run = frame({ threadId: threadId ?? "", runId, origin: "recovery" })
+  const scopes = threadId === undefined ? run.scopes.slice(1) : run.scopes
+  const fact = ofRecovery({ ...run, scopes }, "RunInterrupted", { threadId: threadId ?? "", runId, openCalls: calls })
+  return [StagedEvent.fromText(fact, JSON.stringify(fact.draft.payload), { occurredAt })]
 }

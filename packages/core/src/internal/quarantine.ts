@@ -3,6 +3,7 @@
  */
 import * as StagedEvent from "../StagedEvent.ts"
 import * as Gap from "./gap.ts"
+import { normalized } from "./transition.ts"
 
 /** A gap for the facts of a unit; undefined for a unit that has none, or is one already. */
 export const quarantine = (unit: StagedEvent.StagedUnit, cause: unknown): StagedEvent.StagedUnit | undefined => {
@@ -22,7 +23,7 @@ export const quarantine = (unit: StagedEvent.StagedUnit, cause: unknown): Staged
     ...(first.threadId === undefined ? [] : [{ _tag: "Thread" as const, threadId: first.threadId }]),
     ...(first.runId === undefined ? [] : [{ _tag: "Run" as const, runId: first.runId }])
   ]
-  const fact = Gap.draft({ ...first, scopes }, gap)
+  const fact = normalized(first, "control_event", "CaptureGap", scopes, gap)
   return [
     StagedEvent.fromText(fact, JSON.stringify(fact.draft.payload), {
       occurredAt: first.occurredAt,

@@ -14,7 +14,7 @@ import * as Calls from "./calls.ts"
 import * as Coalesce from "./coalesce.ts"
 import * as Gap from "./gap.ts"
 import { reopen } from "./reopen.ts"
-import { initial as initialNormalizer, type RunFrame, type RunState, transition } from "./transition.ts"
+import { initial as initialNormalizer, normalized, type RunFrame, type RunState, transition } from "./transition.ts"
 
 /** What a run remembers between events. */
 export interface Progress {
@@ -68,18 +68,7 @@ export const ownFact = <K extends KnownKind>(
   fidelity: NormalizedEvent["fidelity"],
   kind: K,
   payload: CanonicalEventDraft<K>["payload"]
-): NormalizedEvent => ({
-  fidelity,
-  draft: {
-    scopes,
-    kind,
-    payload,
-    origin: context.origin,
-    visibility: "public",
-    schemaVersion: 1,
-    ...(context.correlationId === undefined ? {} : { correlationId: context.correlationId })
-  }
-})
+): NormalizedEvent => normalized(context, fidelity, kind, scopes, payload)
 
 const messageEntries = (
   frame: RunFrame,

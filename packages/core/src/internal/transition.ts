@@ -108,25 +108,16 @@ const asksPermission = (event: AgentEvent): boolean => {
   return ticket !== undefined && ticket.resumeMode === "replay_tool_call" && !isBlank(ticket.suspension.id)
 }
 
-const normalized = (
-  { context }: RunFrame,
+/** A draft as all are, but for those about context compaction. */
+export const normalized = (
+  { correlationId, origin }: Pick<RunContext, "origin" | "correlationId">,
   fidelity: Fidelity,
   kind: KnownKind,
   scopes: ReadonlyArray<EventScope>,
   payload: unknown
 ): NormalizedEvent => {
-  const draft = {
-    scopes,
-    kind,
-    payload,
-    origin: context.origin,
-    visibility: "public" as const,
-    schemaVersion: 1
-  }
-  return {
-    fidelity,
-    draft: context.correlationId === undefined ? draft : { ...draft, correlationId: context.correlationId }
-  }
+  const draft = { scopes, kind, payload, origin, visibility: "public" as const, schemaVersion: 1 }
+  return { fidelity, draft: correlationId === undefined ? draft : { ...draft, correlationId } }
 }
 
 const one = (
@@ -139,7 +130,7 @@ const one = (
   const problem =
     scopes === run.scopes ? run.problem : (checkScopes(scopes) ?? requireText("origin", run.context.origin))
   return problem === undefined
-    ? Result.succeed([normalized(run, fidelity, kind, scopes, payload)])
+    ? Result.succeed([normalized(run.context, fidelity, kind, scopes, payload)])
     : Result.fail(problem)
 }
 
@@ -188,7 +179,7 @@ const companions = (
   event: AgentEvent
 ): readonly [RunState, ReadonlyArray<NormalizedEvent>] => {
   if (asksPermission(event)) {
-    return [state, [normalized(run, "domain_event", "ToolPermissionRequested", run.scopes, event)]]
+    return [state, [normalized(run.context, "domain_event", "ToolPermissionRequested", run.scopes, event)]]
   }
   if (event._tag !== "StateSnapshot") {
     return [state, []]
@@ -198,7 +189,7 @@ const companions = (
     compaction === state.compaction ? state : { ...state, compaction },
     observations.map(({ kind, payload }) => {
       const { correlationId: _, ...draft }: CanonicalEventDraft = normalized(
-        run,
+        run.context,
         "domain_event",
         kind,
         run.threadScope,
