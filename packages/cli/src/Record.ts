@@ -2,7 +2,7 @@
  * `runledger record`: events from files or standard input into a ledger.
  */
 import { Durability, type EventStore, type LedgerError, Metrics, Recorder, RunContext } from "@runledger/core"
-import { Effect, Fiber, FileSystem, Layer, Metric, Option, Result, Semaphore, Stdio, Stream } from "effect"
+import { Effect, FileSystem, Layer, Metric, Option, Result, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Failure from "./Failure.ts"
 import * as Flags from "./Flags.ts"
@@ -115,16 +115,15 @@ const linesOf = (input: Input): Stream.Stream<ReadonlyArray<Line>, Failure.Failu
 
 /** Prints acks, each once and in their order. */
 const makePrint = (acked: number) => {
-  const one = Semaphore.makeUnsafe(1)
   let printed = acked
   return (acked: number): Effect.Effect<void> =>
-    one.withPermit(
+    Effect.uninterruptible(
       Effect.suspend(() => {
         if (acked <= printed) {
           return Effect.void
         }
         printed = acked
-        return Effect.uninterruptible(Effect.ignore(Output.lines([JSON.stringify({ acked })])))
+        return Effect.ignore(Output.lines([JSON.stringify({ acked })]))
       })
     )
 }
@@ -132,9 +131,6 @@ const makePrint = (acked: number) => {
 /** What was not saved. Of what only followed it, there is nothing to say. */
 const stagingFailed = ({ cause, events, message }: LedgerError.StagingFailed): Failure.Failure =>
   Failure.ledger(events === 0 && cause instanceof Error ? cause : { message })
-
-/** How often it is asked what became of the facts that waited for others, and were committed without a line of their own. */
-const watchMillis = 250
 
 interface RecordOptions extends Recording.Options {
   readonly writer: string | undefined
@@ -155,7 +151,6 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, option
   /** How many lines the producer need not send again, as far as the ledger has them. */
   let handed = 0
   let refused = 0
-  let committing: Fiber.Fiber<void, Failure.Failure> | undefined
 
   const takeAll = (source: Input, batch: ReadonlyArray<Line>) =>
     Effect.forEach(
@@ -178,9 +173,6 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, option
       { discard: true }
     ).pipe(Effect.andThen(Effect.suspend(() => input.advance(handed))))
 
-  const commit = Effect.flatMap(Effect.mapError(input.flush, stagingFailed), print)
-  const watch = Effect.forever(Effect.andThen(Effect.sleep(watchMillis), commit))
-
   yield* Effect.forEach(
     inputs,
     (source) =>
@@ -188,20 +180,17 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, option
         Effect.gen(function* () {
           // What was read is recorded, also when the command is interrupted meanwhile.
           yield* Effect.uninterruptible(takeAll(source, batch))
-          if (committing !== undefined) {
-            yield* Fiber.join(committing)
-          }
-          committing = yield* Effect.forkChild(commit)
           yield* Output.progress(() => `${Format.count(lines)} lines`)
         })
       ),
     { discard: true }
   ).pipe(
     // A producer that waits for an ack sends nothing more, so a failure must not wait for its next line.
-    Effect.raceFirst(watch),
+    Effect.raceFirst(Effect.mapError(Stream.runForEach(input.acks, print), stagingFailed)),
     Effect.onExit(() =>
-      Effect.mapError(recording.end, stagingFailed).pipe(
-        Effect.andThen(commit),
+      recording.end.pipe(
+        Effect.andThen(Effect.flatMap(input.flush, print)),
+        Effect.mapError(stagingFailed),
         Effect.tapError((failure) => Effect.sync(() => Failure.keepLastCommit(failure)))
       )
     ),
@@ -210,7 +199,7 @@ const record = Effect.fnUntraced(function* (inputs: ReadonlyArray<Input>, option
   return { lines, skipped: Math.min(lines, input.acked), refused }
 })
 
-/** A store that does not answer ends the command, which says so. Exactly, also what is very large is kept as it is. */
+/** A store that does not answer ends the command, which says so. */
 const recorder = (exact: boolean): Layer.Layer<Recorder.Recorder, Failure.Failure, EventStore.EventStore> =>
   Layer.catch(Recorder.layer({ exact, onStoreFailure: "failRun" }), (error) =>
     Layer.effect(Recorder.Recorder, Effect.fail(Failure.ledger(error)))

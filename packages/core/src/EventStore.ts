@@ -411,7 +411,7 @@ export const check = (
 
 /**
  * What is wrong with the options of an append, if anything: an expected cursor of a scope that no event is in or that is
- * not one of that scope, a mark or a state that no store can keep.
+ * not one of that scope, a mark, a state or a label that no store can keep.
  *
  * @category for stores
  * @since 0.1.0
@@ -436,7 +436,10 @@ export const checkOptions = (
       return problem
     }
   }
-  for (const { ordinal, runId, state } of runs) {
+  for (const { labels, ordinal, runId, state } of runs) {
+    if (!areStorable(labels)) {
+      return badLabel(runId)
+    }
     if (!isCount(ordinal)) {
       return invalid(`the ordinal of the state of run ${JSON.stringify(runId)} must be an integer, and not negative`)
     }
@@ -446,6 +449,11 @@ export const checkOptions = (
   }
   return undefined
 }
+
+const areStorable = (labels: Labels = {}): boolean => Object.entries(labels).flat().every(StagedEvent.isStorable)
+
+const badLabel = (runId: string): ValidationError =>
+  invalid(`a label of run ${JSON.stringify(runId)} holds a NUL or a lone surrogate, which no store can keep`)
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
 
@@ -494,7 +502,10 @@ export const checkPart = (part: Part): ValidationError | undefined => {
       return invalid(`the id ${JSON.stringify(id)} holds a NUL or a lone surrogate, which no store can keep`)
     }
   }
-  for (const { runId, ordinal = 0, state = "null", status } of runs) {
+  for (const { labels, runId, ordinal = 0, state = "null", status } of runs) {
+    if (!areStorable(labels)) {
+      return badLabel(runId)
+    }
     if (!(isCount(ordinal) && isJson(state) && Lifecycle.RunStatus.literals.includes(status))) {
       return invalid(`the status, the state or the ordinal of run ${JSON.stringify(runId)} is none`)
     }
@@ -616,6 +627,18 @@ export const writerHeld = (writer: string): WriterHeld =>
     message: `the name of writer ${JSON.stringify(writer)} is taken, by a process that is alive; stop that one, or take another name`,
     writer
   })
+
+/**
+ * Whether a run is one of those that a reader wants.
+ *
+ * @category for stores
+ * @since 0.1.0
+ */
+export const isWanted =
+  ({ labels = {}, status }: RunFilter) =>
+  (run: RunEntry): boolean =>
+    (status === undefined || run.status === status) &&
+    Object.entries(labels).every(([name, value]) => run.labels?.[name] === value)
 
 /**
  * How many facts a page may have: what was asked for, as far as it is a number from 0 to 10,000.

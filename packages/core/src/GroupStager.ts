@@ -402,11 +402,13 @@ const make = Effect.fnUntraced(function* (options: Options) {
   })
 
   /** A batch that the store refuses: only what it refuses is given up. */
-  const refuse = Effect.fnUntraced(function* (batch: Batch, cause: unknown) {
+  const refuse = Effect.fnUntraced(function* (batch: Batch, cause: AppendError) {
     const [first, ...others] = batch.items
     const parts = byLane(batch.items)
     if (parts.length > 1) {
       yield* Effect.forEach(parts, deliver, { discard: true })
+    } else if (cause._tag === "Fenced" || cause._tag === "ExpectedCursorConflict") {
+      lose(batch.items, cause)
     } else if (others.length > 0) {
       const middle = Math.ceil(batch.items.length / 2)
       yield* deliver(batch.items.slice(0, middle))
@@ -437,13 +439,6 @@ const make = Effect.fnUntraced(function* (options: Options) {
       case "UnavailableError":
       case "IntegrityError":
         return leave(batch, error.value)
-      case "Fenced":
-      case "ExpectedCursorConflict": {
-        const parts = byLane(batch.items)
-        return parts.length > 1
-          ? Effect.forEach(parts, deliver, { discard: true })
-          : Effect.sync(() => lose(batch.items, error.value))
-      }
       default:
         return refuse(batch, error.value)
     }
@@ -472,6 +467,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const commit = (items: ReadonlyArray<Item>): Effect.Effect<void> => {
     const events = items.reduce((events, { unit }) => events + unit.length, 0)
     const from = clock.currentTimeMillisUnsafe()
+    count(Metrics.staged, events)
+    count(Metrics.depth, load.events)
     return deliver(items).pipe(
       Effect.andThen(
         Effect.sync(() => {
@@ -501,11 +498,6 @@ const make = Effect.fnUntraced(function* (options: Options) {
       }
       const items = buffer.slice(0, batchUnits)
       buffer = buffer.slice(batchUnits)
-      count(
-        Metrics.staged,
-        items.reduce((events, { unit }) => events + unit.length, 0)
-      )
-      count(Metrics.depth, load.events)
       sent = items
       yield* commit(items)
       sent = []

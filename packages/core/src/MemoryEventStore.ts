@@ -9,8 +9,7 @@ import * as Cursor from "./Cursor.ts"
 import * as EventStore from "./EventStore.ts"
 import * as Follow from "./Follow.ts"
 import * as Json from "./Json.ts"
-import { ValidationError } from "./LedgerError.ts"
-import { isStorable, type StagedEvent } from "./StagedEvent.ts"
+import type { StagedEvent } from "./StagedEvent.ts"
 import * as Transaction from "./Transaction.ts"
 
 /** An event in its place. Its payload is parsed when it is read. */
@@ -89,23 +88,6 @@ const runEntry = (runId: string, run: Run): EventStore.RunEntry => {
     entry.labels = { ...run.labels }
   }
   return entry
-}
-
-const matches = ({ labels = {}, status }: EventStore.RunFilter, run: EventStore.RunEntry): boolean =>
-  (status === undefined || run.status === status) &&
-  Object.entries(labels).every(([name, value]) => run.labels?.[name] === value)
-
-/** What is wrong with the labels of runs, if anything: one that no store can keep. */
-const checkLabels = (
-  runs: ReadonlyArray<Pick<EventStore.RunState, "runId" | "labels">> = []
-): ValidationError | undefined => {
-  const bad = runs.find(({ labels = {} }) => !Object.entries(labels).flat().every(isStorable))
-  return (
-    bad &&
-    new ValidationError({
-      message: `validation error: a label of run ${JSON.stringify(bad.runId)} holds a NUL or a lone surrogate, which no store can keep`
-    })
-  )
 }
 
 const passes = ({ kinds, visibility }: EventStore.Filter = {}, { event }: Entry): boolean =>
@@ -273,7 +255,7 @@ export const layer: Layer.Layer<EventStore.EventStore | Transaction.Transaction>
       batch: ReadonlyArray<StagedEvent>,
       options: EventStore.AppendOptions = {}
     ) {
-      const problem = EventStore.check(batch) ?? EventStore.checkOptions(batch, options) ?? checkLabels(options.runs)
+      const problem = EventStore.check(batch) ?? EventStore.checkOptions(batch, options)
       if (problem !== undefined) {
         return yield* problem
       }
@@ -371,7 +353,7 @@ export const layer: Layer.Layer<EventStore.EventStore | Transaction.Transaction>
     }
 
     const restore = Effect.fnUntraced(function* (part: EventStore.Part) {
-      const problem = EventStore.checkPart(part) ?? checkLabels(part.runs)
+      const problem = EventStore.checkPart(part)
       if (problem !== undefined) {
         return yield* problem
       }
@@ -461,7 +443,7 @@ export const layer: Layer.Layer<EventStore.EventStore | Transaction.Transaction>
       runs: (filter = {}) =>
         Stream.suspend(() =>
           Stream.fromIterable(
-            Array.from(runs, ([runId, run]) => runEntry(runId, run)).filter((run) => matches(filter, run))
+            Array.from(runs, ([runId, run]) => runEntry(runId, run)).filter(EventStore.isWanted(filter))
           )
         ),
       threads: Stream.suspend(() =>

@@ -44,8 +44,11 @@ export interface Input {
   /** The position up to which the ledger had everything when the input was opened; 0 without a writer. */
   readonly acked: number
 
-  /** Positions up to which everything is in the ledger, each larger than the one before. Ends when the input is closed. */
-  readonly acks: Stream.Stream<number>
+  /**
+   * Positions up to which everything is in the ledger, each larger than the one before. Ends when the input is closed, and
+   * fails when nothing more can be acked.
+   */
+  readonly acks: Stream.Stream<number, StagingFailed>
 
   /** Says that everything up to a position was handed over, or is not worth recording. */
   readonly advance: (position: number) => Effect.Effect<void>

@@ -8,7 +8,6 @@ import { Effect, Option, Schedule, Stream } from "effect"
 import type { SqlError } from "effect/sql"
 import * as Append from "./internal/append.ts"
 import type { Database, Tables } from "./internal/database.ts"
-import * as Labels from "./internal/labels.ts"
 import * as Read from "./internal/read.ts"
 import * as Restore from "./internal/restore.ts"
 import * as Retention from "./internal/retention.ts"
@@ -76,7 +75,7 @@ const check = Effect.fnUntraced(function* (
       return yield* problem
     }
   }
-  const problem = EventStore.checkOptions(batch, options) ?? Labels.check(options.runs)
+  const problem = EventStore.checkOptions(batch, options)
   if (problem !== undefined) {
     return yield* problem
   }
@@ -120,7 +119,7 @@ export const calls = (db: Database): Calls => {
     compact: () => attempt(db.compact),
     restore: (part) =>
       Effect.suspend((): Effect.Effect<void, LedgerError.ValidationError | ReadError> => {
-        const problem = EventStore.checkPart(part) ?? Labels.check(part.runs)
+        const problem = EventStore.checkPart(part)
         return problem === undefined ? attempt(Restore.restore(db, part)) : Effect.fail(problem)
       })
   }

@@ -24,7 +24,6 @@ interface Link {
 
 /** Deltas that become one fact. `size` is the length of their texts. */
 interface Row {
-  readonly key: string
   readonly first: NormalizedEvent
   readonly event: Delta
   readonly from: Place
@@ -78,16 +77,16 @@ const textOf = (event: Delta): string => (event._tag === "ToolCallDelta" ? event
 const withText = (event: Delta, text: string): Delta =>
   event._tag === "ToolCallDelta" ? { ...event, argsDelta: text } : { ...event, delta: text }
 
-/** The deltas with one key are one text. */
-const keyOf = (event: Delta): string => {
-  switch (event._tag) {
+/** Whether two deltas are of one text. */
+const areOne = (first: Delta, second: Delta): boolean => {
+  switch (first._tag) {
     case "TextDelta":
     case "ReasoningDelta":
-      return event._tag
+      return first._tag === second._tag
     case "ToolCallDelta":
-      return JSON.stringify([event._tag, event.id])
+      return first._tag === second._tag && first.id === second.id
     case "ToolCallStreamDelta":
-      return JSON.stringify([event._tag, event.id, event.name])
+      return first._tag === second._tag && first.id === second.id && first.name === second.name
   }
 }
 
@@ -106,13 +105,12 @@ export const add = (
   place: Place,
   occurredAt: number
 ): Coalescing => {
-  const key = keyOf(event)
   const text = textOf(event)
-  const known = rows.find((row) => row.key === key)
+  const known = rows.find((row) => areOne(row.event, event))
   const last: Link = { text, place, occurredAt, before: known?.last }
   const row: Row =
     known === undefined
-      ? { key, first: normalized, event: { ...event }, from: place, began: occurredAt, last, size: text.length }
+      ? { first: normalized, event: { ...event }, from: place, began: occurredAt, last, size: text.length }
       : { ...known, last, size: known.size + text.length }
   return {
     rows: known === undefined ? [...rows, row] : rows.map((other) => (other === known ? row : other)),

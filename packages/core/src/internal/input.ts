@@ -5,6 +5,7 @@ import { Effect, Option, Stream } from "effect"
 import * as Follow from "../Follow.ts"
 import type { After, EventStagerShape, Lane } from "../EventStager.ts"
 import type { Writer } from "../EventStore.ts"
+import type { StagingFailed } from "../LedgerError.ts"
 import type { Input } from "../Run.ts"
 
 /** An input with what its runs tell it. `writer` is its claim, if it has a name. */
@@ -38,6 +39,7 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, owner
   const first = writer?.highWater ?? 0
   const { changed, notify } = Follow.signal()
   let isClosed = false
+  let failure: StagingFailed | undefined
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       isClosed = true
@@ -45,7 +47,13 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, owner
     })
   )
   // What runs must remember is committed with marks too, so whoever takes them over must fence these off as well.
-  const lane: Lane = stager.lane({ writers: [owner] })
+  const lane: Lane = stager.lane({
+    writers: [owner],
+    onFailure: (failed) => {
+      failure = failed
+      notify()
+    }
+  })
   yield* Effect.addFinalizer(() => Effect.ignoreCause(lane.close, { log: true }))
   const held = new Map<string, number>()
   let unsaved = new Map<string, After>()
@@ -79,9 +87,18 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, owner
     acks: Stream.unwrap(
       Effect.map(changed, (change) =>
         Stream.paginate(first, (told) =>
-          Effect.map(
-            Effect.whileLoop({ while: () => acked === told && !isClosed, body: () => change, step: () => {} }),
-            () => (acked === told ? ([[], Option.none()] as const) : ([[acked], Option.some(acked)] as const))
+          Effect.flatMap(
+            Effect.whileLoop({
+              while: () => acked === told && !isClosed && failure === undefined,
+              body: () => change,
+              step: () => {}
+            }),
+            (): Effect.Effect<readonly [ReadonlyArray<number>, Option.Option<number>], StagingFailed> => {
+              if (acked !== told) {
+                return Effect.succeed([[acked], Option.some(acked)])
+              }
+              return failure === undefined ? Effect.succeed([[], Option.none()]) : Effect.fail(failure)
+            }
           )
         )
       )

@@ -214,18 +214,18 @@ const listed = <A>(rows: ReadonlyArray<Row>, entry: (row: Row) => A): Listed<A> 
   next: rows.length < listLimit ? undefined : Number(rows.at(-1)?.[0])
 })
 
-export const runs = (db: Database, after: number, { labels = {}, status }: EventStore.RunFilter) =>
+export const runs = (db: Database, after: number, filter: EventStore.RunFilter) =>
   Effect.map(
     db.query(
-      `${selectRuns} WHERE r.id > ?${status === undefined ? "" : " AND r.status = ?"} ORDER BY r.id LIMIT ${listLimit}`,
-      status === undefined ? [after] : [after, status]
+      `${selectRuns} WHERE r.id > ?${filter.status === undefined ? "" : " AND r.status = ?"} ORDER BY r.id LIMIT ${listLimit}`,
+      filter.status === undefined ? [after] : [after, filter.status]
     ),
     (rows) => {
       const { entries, next } = listed(rows, (row): EventStore.RunEntry => {
         const { state: _, ...entry } = runRecord(row)
         return entry
       })
-      return { entries: entries.filter((run) => Labels.has(run, labels)), next }
+      return { entries: entries.filter(EventStore.isWanted(filter)), next }
     }
   )
 
