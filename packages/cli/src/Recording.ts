@@ -1,7 +1,7 @@
 /**
  * Takes lines of events and records each in the run that it belongs to.
  */
-import { type AgentEvent, EventSink, type LedgerError, Recorder, type Run, RunContext } from "@runledger/core"
+import { type AgentEvent, EventSink, LedgerError, Recorder, type Run, RunContext } from "@runledger/core"
 import { Awaken, type DecodeError, Native } from "@runledger/wire"
 import { Clock, Effect, Result, Scope } from "effect"
 import type { Line } from "./Lines.ts"
@@ -162,6 +162,13 @@ export const make = Effect.fnUntraced(function* (
     // All at once: each would wait for the same store.
     end: Effect.suspend(() =>
       Effect.forEach(runs.values(), (run) => Effect.result(run.close), { concurrency: "unbounded" })
-    ).pipe(Effect.flatMap((ended) => Effect.asVoid(Effect.fromResult(Result.all(ended)))))
+    ).pipe(
+      Effect.flatMap((ended) => {
+        const failures = ended.filter(Result.isFailure).map(({ failure }) => failure)
+        const events = failures.reduce((sum, failure) => sum + failure.events, 0)
+        const [first] = failures
+        return first === undefined ? Effect.void : Effect.fail(LedgerError.stagingFailed(events, first.cause))
+      })
+    )
   }
 })

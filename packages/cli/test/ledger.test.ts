@@ -145,16 +145,14 @@ describe.concurrent("a ledger that goes away or cannot grow", () => {
     assert.notInclude(readdirSync(cwd), "runledger.db")
   })
 
-  it.skipIf(process.platform === "win32")("a full disk, which is said within 25 seconds", async () => {
+  it.skipIf(process.platform === "win32")("a full disk", async () => {
     const cwd = folder()
     const script = 'ulimit -f 400; exec "$0" "$1" record --ack --durability full_fidelity'
     const recording = start("bash", ["-c", script, process.execPath, bin], { cwd })
     recording.write(Array.from({ length: 5 }, (_, index) => jsonLines(runStart(`run-${index}`))).join(""))
     await recording.until('{"acked":5}\n')
-    const began = Date.now()
     recording.write(notes(20_000))
     const ended = await recording.ended
-    assert.isBelow(Date.now() - began, 25_000)
     assertFailed(ended, 3, /^runledger: \d+ staged facts were not saved: the ledger .* disk is full or failing/)
     const kept = (await facts(cwd)).length
     assert.isTrue(lastAck(ended.stdout) <= kept && kept < 20_001, `${ended.stdout}${kept} facts kept`)

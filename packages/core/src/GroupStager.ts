@@ -31,7 +31,7 @@ import {
 import { EventStore } from "./EventStore.ts"
 import { type AppendBatch, batchOf, isIn, sizeOf, type Staged } from "./internal/batch.ts"
 import { quarantine } from "./internal/quarantine.ts"
-import { retries } from "./internal/retries.ts"
+import { answerTimeout, retries } from "./internal/patience.ts"
 import {
   type AppendError,
   stagingFailed,
@@ -76,9 +76,6 @@ const linger = 10
 const returns = Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(
   Schedule.jittered
 )
-
-/** How long the store may take to answer; what it answers later changes nothing. */
-const answerTimeout = "30 seconds"
 
 const closedTooSoon = new Error("the store did not answer before the ledger was closed")
 

@@ -14,8 +14,15 @@ import * as Emitter from "./internal/emitter.ts"
 import * as InputOf from "./internal/input.ts"
 import * as RunState from "./internal/runState.ts"
 import { interrupted } from "./internal/interrupted.ts"
-import { retries } from "./internal/retries.ts"
-import { type ReadError, type RecordError, RunHeld, ValidationError, type WriterHeld } from "./LedgerError.ts"
+import { answerTimeout, retries } from "./internal/patience.ts"
+import {
+  type ReadError,
+  type RecordError,
+  RunHeld,
+  UnavailableError,
+  ValidationError,
+  type WriterHeld
+} from "./LedgerError.ts"
 import * as Metrics from "./Metrics.ts"
 import { type Input, Run, type RunOptions, type RunShape } from "./Run.ts"
 import * as RunContext from "./RunContext.ts"
@@ -331,7 +338,13 @@ type Look = Effect.Effect<Actor.Known, OpenError>
 
 /** Nobody could tell the program that a child was not opened for a passing reason. */
 const patiently = (look: Look): Look =>
-  Effect.retry(look, { schedule: retries, while: (error) => error._tag === "UnavailableError" })
+  look.pipe(
+    Effect.retry({ schedule: retries, while: (error) => error._tag === "UnavailableError" }),
+    Effect.timeoutOrElse({
+      duration: answerTimeout,
+      orElse: () => Effect.fail(new UnavailableError({ message: `the store has not answered for ${answerTimeout}` }))
+    })
+  )
 
 const make = Effect.fnUntraced(function* (options: Options) {
   const { closeTimeout = "30 seconds", exact = false, maxEventBytes = 2 ** 20 } = options

@@ -22,7 +22,17 @@ import {
 } from "@runledger/core"
 import { Deferred, Effect, Exit, Fiber, Layer, Redacted, Scheduler, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { type Around, factsOf, kindsOf, settle, startProcess, storeAround, unavailable, unit } from "./support.ts"
+import {
+  type Around,
+  factsIn,
+  factsOf,
+  kindsOf,
+  settle,
+  startProcess,
+  storeAround,
+  unavailable,
+  unit
+} from "./support.ts"
 
 const ids = { threadId: "t", runId: "r" }
 const start = (runId = "r", parentRunId?: string): AgentEvent.AgentEvent => ({
@@ -209,7 +219,7 @@ describe("a child", () => {
     })
   })
 
-  it.effect("has what was said of it before it was open; until then no ack passes it, and a flush waits", () =>
+  it.effect("that is not open yet has all that was said of it, in order; no ack passes it, and a flush waits", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const process = yield* processLooking((look) => Effect.andThen(Deferred.await(gate), look))
@@ -220,14 +230,35 @@ describe("a child", () => {
       yield* run.emit(error("of the parent"), 3)
       yield* run.emit(finish("child"), 4)
       const flushing = yield* fork(run.flush())
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("20 seconds")
       assert.strictEqual(yield* input.flush, 1)
-      assert.deepStrictEqual(yield* kindsIn("r"), ["RunStarted", "ErrorRecorded"])
       assert.isUndefined(flushing.pollUnsafe())
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(flushing)
-      assert.deepStrictEqual(yield* kindsIn("child"), ["RunStarted", "RunFinished"])
+      const facts = yield* factsIn("t")
+      assert.deepStrictEqual(
+        facts.map(({ kind, runId }) => `${kind} of ${runId}`),
+        ["RunStarted of r", "RunStarted of child", "ErrorRecorded of r", "RunFinished of child"]
+      )
       assert.strictEqual(yield* input.flush, 4)
+    }).pipe(inMemory)
+  )
+
+  it.effect("that is not open yet makes who says very much wait", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const process = yield* processLooking((look) => Effect.andThen(Deferred.await(gate), look))
+      const run = yield* process.open(ids)
+      yield* run.emitAll([start(), start("child", "r")])
+      yield* run.emitAll(Array.from({ length: 4000 }, (_, index) => error(String(index))))
+      const emitting = yield* fork(run.emitAll(Array.from({ length: 1000 }, () => error("more"))))
+      yield* settle
+      assert.isUndefined(emitting.pollUnsafe())
+      assert.isBelow((yield* run.status).ordinal, 4500)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(emitting)
+      yield* run.flush()
+      assert.lengthOf(yield* factsOf("r"), 5001)
     }).pipe(inMemory)
   )
 
@@ -257,7 +288,7 @@ describe("a child", () => {
       assert.isUndefined(closing.pollUnsafe())
       yield* TestClock.adjust(1)
       yield* Fiber.join(closing)
-      assert.deepStrictEqual(yield* kindsIn("r"), ["RunStarted", "ErrorRecorded", "RunFinished", "CaptureGap"])
+      assert.deepStrictEqual(yield* kindsIn("r"), ["RunStarted", "CaptureGap", "ErrorRecorded", "RunFinished"])
       assert.deepStrictEqual(yield* factsOf("child"), [])
     }).pipe(inMemory, quiet)
   )

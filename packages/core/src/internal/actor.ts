@@ -16,7 +16,7 @@ import type { RunOptions, RunShape } from "../Run.ts"
 import * as StagedEvent from "../StagedEvent.ts"
 import { assemble, type Place } from "./assemble.ts"
 import * as Calls from "./calls.ts"
-import { type AboutRun, Child, type Parent, type Said } from "./child.ts"
+import { type AboutRun, Children, type Parent, type Said } from "./children.ts"
 import * as Coalesce from "./coalesce.ts"
 import * as Emitter from "./emitter.ts"
 import * as Gap from "./gap.ts"
@@ -138,7 +138,7 @@ class RunActor implements Actor, Parent {
   private readonly failure = Deferred.makeUnsafe<never, StagingFailed>()
   /** Up to this position, the ledger has what the events of the input became. */
   private readonly replayed: number
-  private children: ReadonlyArray<Child>
+  private readonly children: Children
   private progress: Stages.Progress
   private last: Place
   private savedOrdinal: number
@@ -167,7 +167,7 @@ class RunActor implements Actor, Parent {
     this.saved = saved
     this.isNew = known.isNew
     this.isChild = isChild
-    this.children = (saved?.children ?? []).map((child) => new Child(this, child, true))
+    this.children = new Children(this, saved?.children ?? [])
     this.rules = { frame: frame(context), durability: env.durability, redactor: env.redactor, exact: shared.exact }
     const { input } = this
     this.lane = (options.stager ?? shared.stager).lane({
@@ -233,7 +233,7 @@ class RunActor implements Actor, Parent {
     const { inputs = [] } = this.saved ?? {}
     const { redactor } = this.env
     // The text is made later, of what is so now.
-    const open = this.children.flatMap((child) => (child.isActive ? [child.runId] : []))
+    const children = this.children.active
     const state = () =>
       RunState.encode({
         ...(isOwned ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
@@ -248,7 +248,7 @@ class RunActor implements Actor, Parent {
                 ...inputs.filter(({ writer }) => writer !== input.writer?.writer),
                 { writer: input.writer.writer, position }
               ],
-        children: open
+        children
       })
     return { runId, ordinal, state, ...(labels === undefined ? {} : { labels }) }
   }
@@ -258,7 +258,7 @@ class RunActor implements Actor, Parent {
     if (entries.length > 0) {
       const after = this.after()
       const { problems, unit } = identify(entries, this.limits)
-      Result.getOrThrow(this.lane.stage(unit, { after }))
+      this.children.inOrder(() => Result.getOrThrow(this.lane.stage(unit, { after })))
       for (const { error, ordinal, tag } of problems) {
         this.leftOut(tag, ordinal, error)
       }
@@ -280,6 +280,11 @@ class RunActor implements Actor, Parent {
       return
     }
     const from = Stages.heldFrom(progress)?.position
+    if (this.children.isOpening) {
+      const waiting = this.children.from ?? last.position
+      input.taken(this.runId, last.position, Math.min(from ?? waiting, waiting), "as before")
+      return
+    }
     if (progress.gaps.length > 0) {
       // What is only counted is sent again after a crash, as long as its gap is not staged.
       this.gapFrom ??= last.position
@@ -307,22 +312,13 @@ class RunActor implements Actor, Parent {
     )
   }
 
-  /** Has a child of this run, or a child of one, record what is said of it; false when the event is about none. */
+  /** Has a child record what is said of it; false when the event is about none. */
   private recordForChild(event: AboutRun, occurredAt: number): boolean {
-    let child = this.children.find(({ runId }) => runId === event.runId)
-    if (child === undefined) {
-      const parent = event._tag === "RunStart" ? (event.parentRunId ?? event.identity?.parentRunId) : undefined
-      const isOurs = parent === this.runId || this.children.some(({ runId }) => runId === parent)
-      if (!isOurs || event.runId === this.runId) {
-        return false
-      }
-      child = new Child(this, event.runId, false)
-      this.children = [...this.children, child]
-    }
     // What the child says to the input must not be all that this run has to say of the event.
-    this.holdFrom(this.runId, this.last)
-    child.record({ event, occurredAt, place: this.last })
-    return true
+    if (this.last.position !== undefined) {
+      this.input?.holdFrom(this.runId, this.last.position)
+    }
+    return this.children.record({ event, occurredAt, place: this.last })
   }
 
   private recordForeign(event: AboutRun, occurredAt: number): Stages.Advanced {
@@ -347,12 +343,6 @@ class RunActor implements Actor, Parent {
     return this.shared.start(this.shared.openChild(this.env, { ...inherited, threadId, runId }, opened))
   }
 
-  holdFrom(runId: string, { position }: Place): void {
-    if (position !== undefined) {
-      this.input?.holdFrom(runId, position)
-    }
-  }
-
   refuse(said: Said, cause: unknown): void {
     const advanced = this.leaveOut(
       said,
@@ -360,7 +350,10 @@ class RunActor implements Actor, Parent {
     )
     this.take(advanced)
     this.leftOut(said.event._tag, said.place.ordinal, advanced.problem)
-    this.input?.release(said.event.runId)
+  }
+
+  caughtUp(): void {
+    this.tell()
   }
 
   private countShed(): void {
@@ -516,7 +509,7 @@ class RunActor implements Actor, Parent {
   }
 
   private credit(): Effect.Effect<void> | undefined {
-    return this.wasShed ? undefined : this.lane.credit()
+    return this.children.credit() ?? (this.wasShed ? undefined : this.lane.credit())
   }
 
   get emitAll(): RunShape["emitAll"] {
@@ -580,10 +573,9 @@ class RunActor implements Actor, Parent {
         const starting = this.early.length > 0 ? this.begin(undefined, undefined) : undefined
         const flushing = Effect.suspend(() => {
           this.release()
-          return Effect.all([this.lane.flush(upTo), ...this.children.map(({ flush }) => flush)], { discard: true })
+          return Effect.all([this.lane.flush(upTo), ...this.children.flush()], { discard: true })
         })
-        const opening = Effect.forEach(this.children, ({ opened }) => opened, { discard: true })
-        return Effect.andThen(Effect.andThen(starting ?? Effect.void, opening), flushing)
+        return Effect.andThen(Effect.andThen(starting ?? Effect.void, this.children.opened()), flushing)
       })
   }
 
@@ -678,18 +670,14 @@ class RunActor implements Actor, Parent {
       const closing = this.isChild ? Effect.void : this.emitter.close()
       this.isOwned = false
       if (!this.isOff && this.hasBegun) {
-        this.lane.stage([], { after: this.after() })
+        this.children.inOrder(() => this.lane.stage([], { after: this.after() }))
       }
       this.lane.hold(0)
       // One that cannot be saved keeps no other from being saved, and an audience that hangs keeps none.
-      return Effect.forEach(this.children, (child) => child.openedWithin(this.shared.closeTimeout), {
-        concurrency: "unbounded"
-      }).pipe(
+      return this.children.openedWithin(this.shared.closeTimeout).pipe(
         Effect.andThen(
           Effect.suspend(() =>
-            Effect.forEach([...this.children.map((child) => child.end(exit)), this.lane.close], Effect.exit, {
-              concurrency: "unbounded"
-            })
+            Effect.forEach([...this.children.end(exit), this.lane.close], Effect.exit, { concurrency: "unbounded" })
           )
         ),
         Effect.flatMap((exits) => Exit.asVoidAll(exits)),

@@ -26,10 +26,8 @@ export interface OpenInput extends Input {
     after: After | "as before" | undefined
   ) => void
 
-  /** Acks nothing from this position on, on behalf of a run, until that run is released or says more. */
+  /** Acks nothing from this position on until the run says more. */
   readonly holdFrom: (runId: string, position: number) => void
-
-  readonly release: (runId: string) => void
 
   /** Acks nothing more: some of it is not in the ledger. */
   readonly fail: (cause: unknown) => void
@@ -120,10 +118,6 @@ export const make = Effect.fnUntraced(function* (stager: EventStagerShape, owner
     },
     holdFrom: (runId, position) => {
       held.set(runId, Math.min(held.get(runId) ?? position, position))
-    },
-    release: (runId) => {
-      held.delete(runId)
-      mark()
     },
     fail: (cause) => lane.fail(cause)
   }
