@@ -9,7 +9,7 @@ import type { Kind } from "./CanonicalEvent.ts"
 import type { Labels } from "./EventStore.ts"
 import type { EventStagerShape, Health } from "./EventStager.ts"
 import type { SerializationError, StagingFailed, ValidationError } from "./LedgerError.ts"
-import type { Message } from "./Message.ts"
+import type { Message, Part } from "./Message.ts"
 
 /**
  * Which run to record. A run that is in the ledger already goes on. `origin` says where its events come from, `native`
@@ -95,6 +95,13 @@ export interface RunShape {
 
   /** Records a message that no event brings: what the user said, a system prompt. */
   readonly message: (message: Message) => Effect.Effect<void>
+
+  /**
+   * Adds to the message that the model is saying what no event brings: a file, as `Data`; what the provider says of a part,
+   * as its `metadata`. A `Text` or `Reasoning` goes on with the one that is being said, and ends it when it has metadata; a
+   * `ToolCall` takes the place of the one with its id.
+   */
+  readonly part: (part: Part) => Effect.Effect<void>
 
   /**
    * Records a fact of the app's own, a domain event. Its payload is the value, encoded by the schema; a kind of

@@ -68,7 +68,8 @@ export type ToolCallState =
  *
  * `arguments` are there when they are complete. `result` is the last that the tool gave, also that with which it was
  * suspended; `decision` is what it was resumed with; `reason` tells why it was cancelled. `output` is what it put out
- * while it ran. `startedAt` is when it appeared and `since` when it came where it stands, in milliseconds since the
+ * while it ran. `approval` is what somebody decided on it since it was suspended, or its outcome became unknown; a run of
+ * the tool uses it up. `startedAt` is when it appeared and `since` when it came where it stands, in milliseconds since the
  * epoch; one that is known to run by its output alone may have run since it was ready. `suspensionId` is the other id
  * that a decision may be addressed to.
  *
@@ -83,6 +84,7 @@ export interface ToolCall {
   readonly result: ToolResult | undefined
   readonly suspensionId: string | undefined
   readonly decision: Schema.Json | undefined
+  readonly approval: { readonly approved: boolean; readonly reason: string } | undefined
   readonly reason: string | undefined
   readonly output: string
   readonly startedAt: number
@@ -442,6 +444,7 @@ const withCall = (
           result: undefined,
           suspensionId: undefined,
           decision: undefined,
+          approval: undefined,
           reason: undefined,
           output: "",
           startedAt: occurredAt,
@@ -501,6 +504,7 @@ const done = (
   const suspensionId = kind === "ToolCallSuspended" ? result?.suspension?.suspension.id : undefined
   const after = withCall(answered(view, id), fact, id, {
     state: doneState(fact),
+    approval: undefined,
     ...(result === undefined ? {} : { name: result.toolName, result }),
     ...(suspensionId === undefined ? {} : { suspensionId })
   })
@@ -526,6 +530,16 @@ const asked = (view: RunView, fact: CanonicalEvent): RunView => {
     requestedAt: fact.occurredAt
   }
   return { ...view, permissions: [...answered(view, callId).permissions, permission] }
+}
+
+const decided = (view: RunView, fact: CanonicalEvent): RunView => {
+  const id = text(fact.payload, "id")
+  const { approved, reason, suspensionId } = payloadOf("ToolPermissionResolved", fact) ?? {}
+  const after = answered(view, id, suspensionId ?? text(fact.payload, "suspensionId"))
+  const known = id === undefined ? undefined : call(view, id)
+  return known === undefined || approved === undefined
+    ? after
+    : withCall(after, fact, known.id, { approval: { approved, reason: reason ?? "" } })
 }
 
 const resumed = (view: RunView, fact: CanonicalEvent): RunView => {
@@ -653,11 +667,14 @@ const interrupted = (view: RunView, fact: CanonicalEvent): RunView => {
     ...calls(view).filter(({ state }) => state === "executing"),
     ...named.filter(({ executing }) => executing)
   ]
-  return executing.reduce<RunView>((after, { id, name }) => withCall(after, fact, id, { name, state: "unknown" }), {
-    ...view,
-    messages: message === undefined ? view.messages : said(view, message, fact),
-    fold: { ...view.fold, assembly: { ...assembly, open: undefined } }
-  })
+  return executing.reduce<RunView>(
+    (after, { id, name }) => withCall(after, fact, id, { name, state: "unknown", approval: undefined }),
+    {
+      ...view,
+      messages: message === undefined ? view.messages : said(view, message, fact),
+      fold: { ...view.fold, assembly: { ...assembly, open: undefined } }
+    }
+  )
 }
 
 /** The view after a fact of its run; the kind decides, also where the payload was not kept. */
@@ -698,7 +715,11 @@ const folded = (view: RunView, fact: CanonicalEvent): RunView => {
     case "ToolCallCancelled":
       return made(view, fact, kind)
     case "ToolCallExecuting":
-      return withCall(view, fact, text(payload, "id"), { name: nameOf(fact), state: "executing" })
+      return withCall(view, fact, text(payload, "id"), {
+        name: nameOf(fact),
+        state: "executing",
+        approval: undefined
+      })
     case "ToolCallDone":
     case "ToolCallSuspended":
     case "ToolCallRejected":
@@ -709,7 +730,7 @@ const folded = (view: RunView, fact: CanonicalEvent): RunView => {
     case "ToolPermissionRequested":
       return asked(view, fact)
     case "ToolPermissionResolved":
-      return answered(view, text(payload, "id"), text(payload, "suspensionId"))
+      return decided(view, fact)
     case "ErrorRecorded": {
       const { code, message } = payloadOf(kind, fact) ?? {}
       return { ...view, errors: [...view.errors, { message, code, occurredAt }] }

@@ -803,6 +803,34 @@ describe("facts of the app's own", () => {
   )
 })
 
+describe("a part that no event brings", () => {
+  it.effect("is in the message, with which the run starts if nothing was said before", () =>
+    recording(
+      Effect.gen(function* () {
+        const file = { _tag: "Data", mediaType: "image/png", data: "AAAA" } as const
+        yield* Recorder.record(ids)(
+          Effect.flatMap(Run.Run, (run) =>
+            run
+              .part(file)
+              .pipe(
+                Effect.andThen(run.emitAll([text("a"), text("b")])),
+                Effect.andThen(run.part({ _tag: "Text", text: "", metadata: { provider: 1 } })),
+                Effect.andThen(run.emit({ _tag: "InferenceComplete", model: "m", durationMs: 1 }))
+              )
+          )
+        )
+        const facts = yield* factsOf("r")
+        assert.deepStrictEqual(kindsOf(facts), ["RunStarted", "MessageCommitted", "InferenceComplete", "RunFinished"])
+        assert.deepStrictEqual(facts[1]?.payload, {
+          role: "assistant",
+          parts: [file, { _tag: "Text", text: "ab", metadata: { provider: 1 } }],
+          fromOrdinal: 2
+        })
+      })
+    )
+  )
+})
+
 describe("child runs", () => {
   const child = { threadId: "child thread", runId: "child" }
   const childStart: AgentEvent.AgentEvent = { _tag: "RunStart", ...child, parentRunId: "r" }

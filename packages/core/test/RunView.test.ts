@@ -503,6 +503,7 @@ describe("tool calls", () => {
         result,
         suspensionId: undefined,
         decision: undefined,
+        approval: undefined,
         reason: undefined,
         output: "ab",
         startedAt: at + 1,
@@ -590,6 +591,19 @@ describe("permissions", () => {
       requestedAt: at + 3
     })
     assert.deepStrictEqual(pending(), ["1", "2"])
+  })
+
+  it("that were decided are told by the call, until its tool runs", () => {
+    const approvalOf = (...more: ReadonlyArray<Fact>) => RunView.call(view([...requested, ...more]), "1")?.approval
+    const decided = resolved({ id: "1", suspensionId: "perm_1", decisionId: "d", reason: "looks good" })
+    const executing = fact("ToolCallExecuting", { id: "1", name: "build" })
+    const died = fact("RunInterrupted", { threadId: "t", runId: "r", openCalls: [] })
+    assert.isUndefined(approvalOf())
+    assert.deepStrictEqual(approvalOf(decided), { approved: true, reason: "looks good" })
+    assert.deepStrictEqual(approvalOf(decided, died)?.approved, true)
+    assert.isUndefined(approvalOf(decided, executing))
+    assert.isUndefined(approvalOf(decided, executing, died))
+    assert.deepStrictEqual(approvalOf(decided, executing, died, decided)?.approved, true)
   })
 
   it("stay when the run goes on or is interrupted, until they are answered", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { AgentEvent, Message } from "@runledger/core"
 import { Arbitraries } from "@runledger/testing"
-import { assemble, type Assembly, initial, message } from "../src/internal/assemble.ts"
+import { add, assemble, type Assembly, initial, message } from "../src/internal/assemble.ts"
 
 const ids = { threadId: "t", runId: "r" }
 const start: AgentEvent.AgentEvent = { _tag: "RunStart", ...ids }
@@ -54,6 +54,44 @@ describe("the parts of a message", () => {
       parts(thought("h"), thought("m"), text("a"), call("1"), text("b"), text("c"), call("2"), ready("2"), ready("1")),
       [[Reasoning("hm"), Text("a"), ToolCall("1"), Text("bc"), ToolCall("2")]]
     )
+  })
+
+  it("have what no event brings, where it was added", () => {
+    const metadata = { provider: { id: 1 } }
+    const file: Message.Part = { _tag: "Data", mediaType: "image/png", data: "AAAA" }
+    const said: ReadonlyArray<AgentEvent.AgentEvent | Message.Part> = [
+      thought("h"),
+      { ...Reasoning("m"), metadata } as Message.Part,
+      thought("n"),
+      { ...Reasoning(""), metadata } as Message.Part,
+      { ...Reasoning(""), metadata } as Message.Part,
+      Text(""),
+      text("a"),
+      Text("b"),
+      text("c"),
+      call("1"),
+      file,
+      { ...ToolCall("1"), metadata } as Message.Part,
+      ready("1"),
+      text("d")
+    ]
+    let state = initial
+    for (const [index, what] of said.entries()) {
+      const place = { ordinal: index + 1, position: undefined }
+      state = ["Text", "Reasoning", "ToolCall", "Data"].includes(what._tag)
+        ? add(state, what as Message.Part, place)
+        : assemble(state, what as AgentEvent.AgentEvent, place)[0]
+    }
+    assert.deepStrictEqual<unknown>(message(state, false)?.parts, [
+      { ...Reasoning("hm"), metadata },
+      { ...Reasoning("n"), metadata },
+      { ...Reasoning(""), metadata },
+      Text("abc"),
+      { ...ToolCall("1"), metadata },
+      file,
+      Text("d")
+    ])
+    assert.strictEqual(message(state, false)?.fromOrdinal, 1)
   })
 
   it("are not broken by arguments and outputs", () => {

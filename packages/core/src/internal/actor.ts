@@ -14,7 +14,7 @@ import { type Envelope, LiveSink, type LiveSinkShape } from "../LiveSink.ts"
 import { Redaction, type Redactor } from "../Redaction.ts"
 import type { RunOptions, RunShape } from "../Run.ts"
 import * as StagedEvent from "../StagedEvent.ts"
-import { assemble, type Place } from "./assemble.ts"
+import * as Assemble from "./assemble.ts"
 import * as Calls from "./calls.ts"
 import { type AboutRun, Children, type Parent, type Said } from "./children.ts"
 import * as Coalesce from "./coalesce.ts"
@@ -140,7 +140,7 @@ class RunActor implements Actor, Parent {
   private readonly replayed: number
   private readonly children: Children
   private progress: Stages.Progress
-  private last: Place
+  private last: Assemble.Place
   private savedOrdinal: number
   /** The position of the first event of which a gap that is not staged tells. */
   private gapFrom: number | undefined
@@ -218,7 +218,7 @@ class RunActor implements Actor, Parent {
   }
 
   /** The last event that is staged with all before it. */
-  private through(): Place {
+  private through(): Assemble.Place {
     const held = Stages.heldRows(this.progress)
     return held === undefined
       ? this.last
@@ -431,7 +431,7 @@ class RunActor implements Actor, Parent {
       // The ledger of a child tells how far that one has come.
       this.recordForChild(event, this.shared.now())
     } else {
-      const [assembly] = assemble(this.progress.assembly, event, this.last)
+      const [assembly] = Assemble.assemble(this.progress.assembly, event, this.last)
       this.progress = { ...this.progress, assembly }
       this.lane.hold(Stages.heldSize(this.progress))
     }
@@ -544,6 +544,24 @@ class RunActor implements Actor, Parent {
   get message(): RunShape["message"] {
     return (message) =>
       this.putFact(Stages.ownFact(this.rules.frame, "committed_runtime_event", "MessageCommitted", message))
+  }
+
+  get part(): RunShape["part"] {
+    return (part) =>
+      Effect.suspend(() => {
+        if (this.emitter.isClosed) {
+          return Emitter.refuse(part._tag)
+        }
+        if (this.isOff || this.shared.exact) {
+          return Effect.void
+        }
+        const starting = this.isReplaying ? undefined : this.begin(undefined, undefined)
+        const { ordinal, position } = this.last
+        const next = { ordinal: ordinal + 1, position: position === undefined ? undefined : position + 1 }
+        this.progress = { ...this.progress, assembly: Assemble.add(this.progress.assembly, part, next) }
+        this.lane.hold(Stages.heldSize(this.progress))
+        return Emitter.both(starting, this.credit()) ?? Effect.void
+      })
   }
 
   get fact(): RunShape["fact"] {

@@ -47,16 +47,20 @@ const begin = (from: Place, messageId: string): OpenMessage => ({
 
 const closed = ({ parts, piece }: OpenMessage): ReadonlyArray<Part> => (piece === undefined ? parts : [...parts, piece])
 
+/** Whether more can be said in the same part: what a provider adds to one is known when it ends. */
+const goesOn = (piece: Piece | undefined, _tag: Piece["_tag"]): piece is Piece =>
+  piece?._tag === _tag && piece.metadata === undefined && !("encrypted" in piece)
+
 const say = (open: OpenMessage, _tag: Piece["_tag"], delta: string): OpenMessage =>
-  open.piece?._tag === _tag && !("encrypted" in open.piece)
+  goesOn(open.piece, _tag)
     ? { ...open, piece: { _tag, text: open.piece.text + delta }, size: open.size + delta.length }
     : { ...open, parts: closed(open), piece: { _tag, text: delta }, size: open.size + delta.length }
 
 /** The encrypted value of the reasoning just before it, or of one that stays hidden. */
 const encrypt = (open: OpenMessage, encrypted: string): OpenMessage => {
   const size = open.size + encrypted.length
-  return open.piece?._tag === "Reasoning" && open.piece.encrypted === undefined
-    ? { ...open, piece: { ...open.piece, encrypted }, size }
+  return goesOn(open.piece, "Reasoning")
+    ? { ...open, piece: { _tag: "Reasoning", text: open.piece.text, encrypted }, size }
     : { ...open, parts: closed(open), piece: { _tag: "Reasoning", text: "", encrypted }, size }
 }
 
@@ -64,6 +68,33 @@ const call = (open: OpenMessage, id: string, name: string): OpenMessage =>
   open.parts.some((part) => part._tag === "ToolCall" && part.id === id)
     ? open
     : { ...open, parts: [...closed(open), { _tag: "ToolCall", id, name }], piece: undefined }
+
+/** A part that no event brings; a text goes on with the one that is open, a call is the one with its id. */
+const join = (open: OpenMessage, part: Part): OpenMessage => {
+  switch (part._tag) {
+    case "Text":
+    case "Reasoning": {
+      const size = open.size + part.text.length
+      return goesOn(open.piece, part._tag)
+        ? { ...open, piece: { ...part, text: open.piece.text + part.text }, size }
+        : { ...open, parts: closed(open), piece: part, size }
+    }
+    case "ToolCall": {
+      const known = call(open, part.id, part.name)
+      return {
+        ...known,
+        parts: known.parts.map((other) => (other._tag === "ToolCall" && other.id === part.id ? part : other))
+      }
+    }
+    case "Data":
+      return {
+        ...open,
+        parts: [...closed(open), part],
+        piece: undefined,
+        size: open.size + (typeof part.data === "string" ? part.data.length : 0)
+      }
+  }
+}
 
 const cancel = (open: OpenMessage, id: string): OpenMessage => ({
   ...open,
@@ -75,7 +106,7 @@ const isSaid = (part: Part, ready: HashSet.HashSet<string>): boolean => {
     case "Text":
       return part.text !== ""
     case "Reasoning":
-      return part.text !== "" || part.encrypted !== undefined
+      return part.text !== "" || part.encrypted !== undefined || Object.keys(Object(part.metadata)).length > 0
     case "ToolCall":
       return HashSet.has(ready, part.id)
     case "Data":
@@ -100,6 +131,12 @@ export const message = ({ open, step }: Assembly, partial: boolean): Message | u
         ...(partial ? { partial: true as const } : {})
       }
 }
+
+/** Adds a part that no event brings to the message, which begins with it when none is open. */
+export const add = ({ open, step }: Assembly, part: Part, place: Place): Assembly => ({
+  step,
+  open: join(open ?? begin(place, ""), part)
+})
 
 /** Whether a run that ends so ended before its model had said everything. */
 const cutShort = (event: Extract<AgentEvent, { readonly _tag: "RunFinish" }>): boolean =>
