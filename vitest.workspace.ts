@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config"
 /** The fast lane (`npm test`) and the slow lane (`npm run test:slow`) run the same projects over other files. */
 const isSlow = process.env["RUNLEDGER_LANE"] === "slow"
 
-const projects = ["core", "wire", "sql", "testing", "cli"]
+const projects = ["core", "wire", "sql", "ai", "testing", "cli", "examples"]
 
 /** Each of these projects starts one PostgreSQL for all of its tests. */
 const onPostgres = new Set(["sql", "cli"])

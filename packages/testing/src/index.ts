@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 export * as Arbitraries from "./Arbitraries.ts"
+export * as ScriptedModel from "./ScriptedModel.ts"
 export * as TestLedger from "./TestLedger.ts"
 export * as Check from "./Check.ts"
 export * as Conformance from "./Conformance.ts"

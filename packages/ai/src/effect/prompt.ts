@@ -1,0 +1,101 @@
+/**
+ * Turns of a conversation as a prompt.
+ */
+import type { Message, RunView } from "@runledger/core"
+import { Prompt } from "effect/ai"
+import * as Thread from "../internal/conversation.ts"
+import { sourceType } from "./Parts.ts"
+
+type Options = { readonly options: Prompt.ProviderOptions }
+
+/** What the provider said of a part, without our own words. */
+const optionsOf = (metadata: unknown): Options => {
+  const { runledger: _, ...options } = Object(metadata)
+  return { options }
+}
+
+const fileOf = ({ data, mediaType, metadata }: Extract<Message.Part, { readonly _tag: "Data" }>): Prompt.FilePart => {
+  const { fileName } = Object(Object(metadata).runledger)
+  const url = Object(data).url
+  return Prompt.makePart("file", {
+    mediaType,
+    data: typeof url === "string" ? new URL(url) : String(data),
+    ...(typeof fileName === "string" ? { fileName } : {}),
+    ...optionsOf(metadata)
+  })
+}
+
+const resultOf = (call: RunView.ToolCall, providerExecuted: boolean): Prompt.ToolResultPart => {
+  const { id, name, result, state } = call
+  const isDone = Thread.isDone(call)
+  const { modelOutput, providerMetadata } = Object(result?.metadata)
+  return Prompt.makePart("tool-result", {
+    id,
+    name,
+    isFailure: state !== "succeeded",
+    result: isDone ? result?.data : Thread.unanswered(call),
+    providerExecuted,
+    ...(isDone && Array.isArray(modelOutput) ? { modelOutput } : {}),
+    ...optionsOf(isDone ? providerMetadata : undefined)
+  })
+}
+
+const userParts = (parts: ReadonlyArray<Message.Part>): ReadonlyArray<Prompt.UserMessagePart> =>
+  parts.flatMap((part): ReadonlyArray<Prompt.UserMessagePart> => {
+    switch (part._tag) {
+      case "Text":
+        return [Prompt.makePart("text", { text: part.text, ...optionsOf(part.metadata) })]
+      case "Data":
+        return [fileOf(part)]
+      default:
+        return []
+    }
+  })
+
+const assistantParts = ({ calls, message }: Thread.Turn): ReadonlyArray<Prompt.AssistantMessagePart> =>
+  message.parts.flatMap((part): ReadonlyArray<Prompt.AssistantMessagePart> => {
+    switch (part._tag) {
+      case "Text":
+        return [Prompt.makePart("text", { text: part.text, ...optionsOf(part.metadata) })]
+      case "Reasoning":
+        return [Prompt.makePart("reasoning", { text: part.text, ...optionsOf(part.metadata) })]
+      case "Data":
+        return part.mediaType === sourceType ? [] : [fileOf(part)]
+      case "ToolCall": {
+        const call = calls.find(({ id }) => id === part.id)
+        const providerExecuted = Thread.isProviderExecuted(part)
+        if (call === undefined || (providerExecuted && !Thread.isDone(call))) {
+          return []
+        }
+        const made = Prompt.makePart("tool-call", {
+          id: part.id,
+          name: part.name,
+          params: call.arguments ?? {},
+          providerExecuted,
+          ...optionsOf(part.metadata)
+        })
+        return providerExecuted ? [made, resultOf(call, true)] : [made]
+      }
+    }
+  })
+
+const messagesOf = (turn: Thread.Turn): ReadonlyArray<Prompt.Message> => {
+  const { calls, message } = turn
+  if (message.role === "user") {
+    return [Prompt.makeMessage("user", { content: userParts(message.parts) })]
+  }
+  const content = assistantParts(turn)
+  if (message.role !== "assistant" || content.length === 0) {
+    return []
+  }
+  const ours = content.flatMap((part) => (part.type === "tool-call" && !part.providerExecuted ? [part.id] : []))
+  const results = calls.filter(({ id }) => ours.includes(id)).map((call) => resultOf(call, false))
+  return [
+    Prompt.makeMessage("assistant", { content }),
+    ...(results.length === 0 ? [] : [Prompt.makeMessage("tool", { content: results })])
+  ]
+}
+
+/** The prompt of turns. A call without a result gets one that says so, for providers refuse a call without. */
+export const fromTurns = (turns: ReadonlyArray<Thread.Turn>): Prompt.Prompt =>
+  Prompt.fromMessages(turns.flatMap(messagesOf))

@@ -1,0 +1,126 @@
+/**
+ * What was said in a thread, as its facts tell it.
+ */
+import { type CanonicalEvent, type Cursor, EventStore, type Message, RunView } from "@runledger/core"
+import { Effect, HashMap, Option } from "effect"
+
+/** The runs of a thread in the order in which they began, and how far its facts were read. */
+export interface Conversation {
+  readonly runs: ReadonlyArray<string>
+  readonly views: HashMap.HashMap<string, RunView.RunView>
+  readonly cursor: Cursor.Cursor | undefined
+}
+
+export const empty: Conversation = { runs: [], views: HashMap.empty(), cursor: undefined }
+
+/** The kinds that a conversation is made of; a message is not put together again from its deltas. */
+const kinds = [
+  "RunStarted",
+  "RunResumed",
+  "RunFinished",
+  "RunSuspended",
+  "RunCancelled",
+  "RunErrored",
+  "RunTerminated",
+  "RunInterrupted",
+  "MessageCommitted",
+  "ToolCallReady",
+  "ToolCallExecuting",
+  "ToolCallDone",
+  "ToolCallSuspended",
+  "ToolCallRejected",
+  "ToolCallTimedOut",
+  "ToolCallCancelled",
+  "ToolCallResumed",
+  "ToolPermissionRequested",
+  "ToolPermissionResolved"
+] as const satisfies ReadonlyArray<CanonicalEvent.KnownKind>
+
+const push = (conversation: Conversation, fact: CanonicalEvent.CanonicalEvent): Conversation => {
+  const { runId } = fact
+  if (runId === undefined) {
+    return conversation
+  }
+  const known = HashMap.get(conversation.views, runId)
+  const view = Option.getOrElse(known, () => RunView.empty(runId))
+  return {
+    ...conversation,
+    runs: Option.isNone(known) ? [...conversation.runs, runId] : conversation.runs,
+    views: HashMap.set(conversation.views, runId, RunView.push(view, fact))
+  }
+}
+
+/** Reads on to the end of the thread. */
+export const read = Effect.fnUntraced(function* (threadId: string, from: Conversation) {
+  const store = yield* EventStore.EventStore
+  const scope = { _tag: "Thread", threadId } as const
+  let conversation = from
+  for (let isMore = true; isMore; ) {
+    const page = yield* store.read({
+      scope,
+      filter: { kinds },
+      ...(conversation.cursor === undefined ? {} : { after: conversation.cursor })
+    })
+    for (const fact of page.facts) {
+      conversation = push(conversation, fact)
+    }
+    conversation = { ...conversation, cursor: page.next }
+    isMore = page.hasMore
+  }
+  return conversation
+})
+
+export const viewOf = ({ views }: Conversation, runId: string): RunView.RunView =>
+  Option.getOrElse(HashMap.get(views, runId), () => RunView.empty(runId))
+
+/** A message, with the calls that it makes. */
+export interface Turn {
+  readonly message: RunView.RunMessage
+  readonly calls: ReadonlyArray<RunView.ToolCall>
+}
+
+/** Whether a provider ran the tool itself. */
+export const isProviderExecuted = (part: Extract<Message.Part, { readonly _tag: "ToolCall" }>): boolean =>
+  Object(Object(part.metadata).runledger).providerExecuted === true
+
+const turnsOf = (view: RunView.RunView, goesOn: boolean): ReadonlyArray<Turn> =>
+  view.messages.flatMap((message, index) => {
+    const isLast = index === view.messages.length - 1
+    if (message.partial === true && (goesOn || !isLast)) {
+      // What the model had not finished to say, it says again.
+      return []
+    }
+    const parts = message.partial === true ? message.parts.filter(({ _tag }) => _tag === "Text") : message.parts
+    const calls = parts.flatMap((part) => {
+      const call = part._tag === "ToolCall" ? RunView.call(view, part.id) : undefined
+      return call === undefined ? [] : [call]
+    })
+    return parts.length === 0 ? [] : [{ message: { ...message, parts }, calls }]
+  })
+
+/**
+ * What was said, in order; of `runId`, which goes on, without what its model had not finished. Runs that others started in
+ * the same thread have conversations of their own.
+ */
+export const turns = (conversation: Conversation, runId?: string): ReadonlyArray<Turn> =>
+  conversation.runs.flatMap((id) => {
+    const view = viewOf(conversation, id)
+    return view.parentRunId === undefined ? turnsOf(view, id === runId) : []
+  })
+
+/** Whether a call came to an end that its model can be told of. */
+export const isDone = ({ state }: RunView.ToolCall): boolean =>
+  state === "succeeded" || state === "failed" || state === "rejected" || state === "timed_out"
+
+/** What the model is told of a call that has no result, and will have none. */
+export const unanswered = ({ state }: RunView.ToolCall): string => {
+  switch (state) {
+    case "executing":
+    case "unknown":
+      return "The call was interrupted while it was running: whether it had its effect is not known."
+    case "suspended":
+      return "The call was never approved, and did not run."
+    default:
+      return "The call did not run."
+  }
+}
