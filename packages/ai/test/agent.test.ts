@@ -266,10 +266,9 @@ describe("an agent", () => {
       assert.strictEqual(view.doneReason, "error")
 
       const hanging = yield* Deferred.make<void>()
-      const slow = script.map((answer, index) => (index === 1 ? { ...answer, delay: "1 hour" } : answer))
       const running = yield* Effect.forkChild(
         agent({ onPart: () => Deferred.succeed(hanging, undefined) }).pipe(
-          Effect.provide(process(slow as ReadonlyArray<ScriptedModel.Answer>, used))
+          Effect.provide(Layer.merge(process(script, used), ScriptedModel.layer(script, { delay: "1 hour" })))
         )
       )
       yield* TestClock.adjust("90 minutes")

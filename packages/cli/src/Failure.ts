@@ -11,6 +11,8 @@ export const status = {
   refused: 2,
   /** The ledger cannot be opened, read or written, or the output cannot be. */
   ledger: 3,
+  /** The tool call waits for no decision: somebody was faster, or it has ended. */
+  decided: 4,
   /** The command was called wrongly. */
   usage: 64
 } as const

@@ -8,6 +8,7 @@ import * as Failure from "./Failure.ts"
 import * as Format from "./Format.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Output from "./Output.ts"
+import * as Table from "./Table.ts"
 
 /** A label, given as `name=value`; the value may be empty. */
 const parseLabel = (text: string): Option.Option<readonly [name: string, value: string]> => {
@@ -58,16 +59,7 @@ const row = (run: EventStore.RunEntry): ReadonlyArray<string> => [
 /** Most ledgers have no labels, and need no column for them. */
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
   const columns = rows.some((cells) => cells.at(-1) !== "") ? header : header.slice(0, -1)
-  const all = [columns, ...rows]
-  const widths = columns.map((_, column) =>
-    all.reduce((width, cells) => Math.max(width, cells[column]?.length ?? 0), 0)
-  )
-  return all.map((cells) =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd()
-  )
+  return Table.lines(columns, rows)
 }
 
 /** Which runs the flags ask for; undefined for all. */

@@ -8,11 +8,13 @@ import { Cause, Effect, Exit, Layer, Logger } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
 import * as Copy from "./Copy.ts"
+import * as Decide from "./Decide.ts"
 import * as Export from "./Export.ts"
 import * as Failure from "./Failure.ts"
 import * as Follow from "./Follow.ts"
 import * as Format from "./Format.ts"
 import * as Output from "./Output.ts"
+import * as Pending from "./Pending.ts"
 import * as Record from "./Record.ts"
 import * as Recover from "./Recover.ts"
 import * as Retention from "./Retention.ts"
@@ -35,6 +37,8 @@ const runledger = Command.make("runledger").pipe(
     Export.command,
     Verify.command,
     Recover.command,
+    Pending.command,
+    Decide.command,
     Copy.command,
     Retention.prune,
     Retention.erase

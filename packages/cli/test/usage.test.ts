@@ -7,7 +7,7 @@ import { serverUrl } from "./postgres.ts"
 import packageJson from "../package.json" with { type: "json" }
 import { assertFailed, bin, folder, run, runledger } from "./process.ts"
 
-const parts = ["record", "runs", "show", "follow", "export", "verify", "copy", "prune", "erase"]
+const parts = ["record", "runs", "show", "follow", "export", "verify", "pending", "decide", "copy", "prune", "erase"]
 
 describe.concurrent("help", () => {
   it.each(parts)("%s has examples", async (command) => {

@@ -183,6 +183,33 @@ export class ForeignRun extends Schema.TaggedError<ForeignRun>()("ForeignRun", {
 }) {}
 
 /**
+ * A tool call waits for no decision: somebody has decided, the call has ended, or its run has; the message says which.
+ * `approved` and `decidedAt`, in milliseconds since the epoch, are those of the last decision on it, if there is one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("AlreadyDecided", {
+  message: Schema.String,
+  callId: Schema.String,
+  runId: Schema.String,
+  approved: Schema.optionalKey(Schema.Boolean),
+  decidedAt: Schema.optionalKey(Schema.Number)
+}) {}
+
+/**
+ * More than one run has a tool call with this id. Say which run is meant.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AmbiguousCall extends Schema.TaggedError<AmbiguousCall>()("AmbiguousCall", {
+  message: Schema.String,
+  callId: Schema.String,
+  runIds: Schema.Array(Schema.String)
+}) {}
+
+/**
  * What reading a ledger can fail with, whatever is read.
  *
  * @category errors

@@ -271,11 +271,11 @@ const makeRecovery = (store: EventStoreShape, owner: Writer, now: () => number) 
   const recordOf = (runId: string) =>
     Effect.catchTag(store.run(runId), "NotFound", () => Effect.succeed<RunRecord | undefined>(undefined))
 
-  /** The last ordinal of a run that was recorded without a state. */
+  /** The last ordinal of a run that was recorded without a state; decisions, which have none, may have come after it. */
   const lastOrdinal = (scope: Cursor.ReadScope) =>
     Effect.map(
-      Effect.catchTag(store.read({ scope, reverse: true, limit: 1 }), "CursorExpired", Effect.die),
-      ({ facts: [fact] }) => fact?.lastOrdinal ?? fact?.ordinal ?? 0
+      Effect.catchTag(store.read({ scope, reverse: true, limit: 100 }), "CursorExpired", Effect.die),
+      ({ facts }) => facts.reduce((last, { lastOrdinal, ordinal = 0 }) => Math.max(last, lastOrdinal ?? ordinal), 0)
     )
 
   /**

@@ -1,4 +1,5 @@
 import {
+  Approval,
   Checkpoint,
   Durability,
   EventSink,
@@ -74,6 +75,19 @@ describe("what public functions need and how they fail", () => {
     >()
     expectTypeOf<EventStore.EventStoreShape["restore"]>().returns.toEqualTypeOf<
       Effect.Effect<void, LedgerError.ValidationError | LedgerError.ReadError>
+    >()
+    expectTypeOf(Approval.pending).toEqualTypeOf<
+      Stream.Stream<Approval.Pending, LedgerError.ReadError, EventStore.EventStore>
+    >()
+    expectTypeOf(Approval.decide).toEqualTypeOf<
+      (options: Approval.Decide) => Effect.Effect<Approval.Decision, Approval.DecideError, EventStore.EventStore>
+    >()
+    expectTypeOf<Approval.DecideError>().toEqualTypeOf<
+      | LedgerError.NotFound
+      | LedgerError.AlreadyDecided
+      | LedgerError.AmbiguousCall
+      | LedgerError.ValidationError
+      | LedgerError.ReadError
     >()
     expectTypeOf(Upcast.layer).returns.toEqualTypeOf<Layer.Layer<EventStore.EventStore, never, EventStore.EventStore>>()
 

@@ -8,7 +8,7 @@ import { Recorder } from "@runledger/core"
 import { Agent } from "@runledger/ai/effect"
 import * as SqliteLedger from "@runledger/sql/sqlite"
 import { ScriptedModel } from "@runledger/testing"
-import { Effect, Layer, Schema } from "effect"
+import { Console, Effect, Layer, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { exec } from "node:child_process"
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs"
@@ -17,10 +17,7 @@ import { promisify } from "node:util"
 import type { Options } from "./main.ts"
 
 const tools = Toolkit.make(
-  Tool.make("read_file", { parameters: Schema.Struct({ path: Schema.String }), success: Schema.String }).annotate(
-    Tool.Readonly,
-    true
-  ),
+  Tool.make("read_file", { parameters: Schema.Struct({ path: Schema.String }), success: Schema.String }),
   Tool.make("run_command", {
     parameters: Schema.Struct({ command: Schema.String }),
     success: Schema.String,
@@ -58,7 +55,8 @@ const model = ScriptedModel.layer(
       ...call("call-3", "run_command", { command: "sed -i.old 's/a - b/a + b/' add.js && node add.test.js" })
     ]),
     answer(text("Mended: 1 + 2 is 3 again."))
-  ].map((answer) => ({ ...answer, delay: "5 millis" }))
+  ],
+  { delay: "5 millis" }
 )
 
 const project = {
@@ -82,11 +80,11 @@ export const main = ({ ledger, workDir }: Options) =>
     })
     if (outcome._tag === "Suspended") {
       for (const { id, name } of outcome.calls) {
-        console.log(`${name} waits for a decision: runledger decide ${id} --approve --ledger ${ledger}`)
+        yield* Console.log(`${name} waits for a decision: runledger decide ${id} --approve --ledger ${ledger}`)
       }
       return 75
     }
-    console.log(outcome._tag === "Blocked" ? outcome.reason : outcome.text)
+    yield* Console.log(outcome._tag === "Blocked" ? outcome.reason : outcome.text)
     return 0
   }).pipe(
     Effect.provide(

@@ -48,11 +48,11 @@ const optionsOf = (): { readonly name: string; readonly options: Options } | und
 const chosen = optionsOf()
 const example = chosen === undefined ? undefined : examples[chosen.name]
 if (chosen === undefined || example === undefined) {
-  console.error(usage)
+  process.stderr.write(`${usage}\n`)
   process.exitCode = 64
 } else {
   const { options } = chosen
-  console.error(`ledger ${options.ledger}`)
+  process.stderr.write(`ledger ${options.ledger}\n`)
   process.exitCode = await Effect.runPromise(
     Effect.catchCause(example(options), (cause) => Effect.as(Effect.logError(cause), 1))
   )

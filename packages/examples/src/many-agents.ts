@@ -5,7 +5,7 @@ import { EventStore, Recorder } from "@runledger/core"
 import { Agent } from "@runledger/ai/effect"
 import * as SqliteLedger from "@runledger/sql/sqlite"
 import { ScriptedModel } from "@runledger/testing"
-import { Effect, Layer, Schema, Stream } from "effect"
+import { Console, Effect, Layer, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import type { Options } from "./main.ts"
 
@@ -19,12 +19,9 @@ const handlers = tools.toLayer({ temperature: ({ city }) => Effect.succeed(city.
 
 const { answer, call, text } = ScriptedModel
 const modelFor = (city: string) =>
-  ScriptedModel.layer(
-    [answer(call(`ask-${city}`, "temperature", { city })), answer(text(`${city} is fine.`))].map((answer) => ({
-      ...answer,
-      delay: "10 millis"
-    }))
-  )
+  ScriptedModel.layer([answer(call(`ask-${city}`, "temperature", { city })), answer(text(`${city} is fine.`))], {
+    delay: "10 millis"
+  })
 
 const agent = (city: string) =>
   Effect.gen(function* () {
@@ -41,7 +38,7 @@ const watch = Effect.gen(function* () {
   const store = yield* EventStore.EventStore
   yield* store.follow({ scope: { _tag: "Ledger" }, filter: { visibility: ["public"] } }).pipe(
     Stream.filter((followed) => followed._tag === "Fact"),
-    Stream.tap(({ fact }) => Effect.sync(() => console.log(`${fact.threadId}: ${fact.kind}`))),
+    Stream.tap(({ fact }) => Console.log(`${fact.threadId}: ${fact.kind}`)),
     Stream.filter(({ fact }) => fact.kind === "RunFinished"),
     Stream.take(cities.length),
     Stream.runDrain

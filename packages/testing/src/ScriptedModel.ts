@@ -15,14 +15,13 @@ import { AiError, LanguageModel, type Response } from "effect/ai"
 export type Part = Response.StreamPartEncoded
 
 /**
- * A response: its parts, how long to wait before each, and after how many of them the provider fails, if it does.
+ * A response: its parts, and after how many of them the provider fails, if it does.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Answer {
   readonly parts: ReadonlyArray<Part>
-  readonly delay?: Duration.Input | undefined
   readonly failsAfter?: number | undefined
 }
 
@@ -100,7 +99,10 @@ const failure = AiError.make({
   reason: new AiError.InternalProviderError({ description: "the scripted model fails here" })
 })
 
-const partsOf = ({ delay, failsAfter, parts }: Answer): Stream.Stream<Part, AiError.AiError> => {
+const partsOf = (
+  { failsAfter, parts }: Answer,
+  delay: Duration.Input | undefined
+): Stream.Stream<Part, AiError.AiError> => {
   const said = Stream.fromIterable(parts.slice(0, failsAfter ?? parts.length)).pipe(Stream.rechunk(1))
   const paced = delay === undefined ? said : Stream.tap(said, () => Effect.sleep(delay))
   return failsAfter === undefined ? paced : Stream.concat(paced, Stream.fail(failure))
@@ -108,12 +110,16 @@ const partsOf = ({ delay, failsAfter, parts }: Answer): Stream.Stream<Part, AiEr
 
 /**
  * A model whose answers come in turns: the first when it has not said anything in the conversation, the second when it has
- * said one message, and so on. So a program that is started again gets the answer that it did not get before.
+ * said one message, and so on. So a program that is started again gets the answer that it did not get before. It waits for
+ * `delay` before each part.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (answers: ReadonlyArray<Answer>): Layer.Layer<LanguageModel.LanguageModel> =>
+export const layer = (
+  answers: ReadonlyArray<Answer>,
+  { delay }: { readonly delay?: Duration.Input } = {}
+): Layer.Layer<LanguageModel.LanguageModel> =>
   Layer.effect(
     LanguageModel.LanguageModel,
     LanguageModel.make({
@@ -121,7 +127,7 @@ export const layer = (answers: ReadonlyArray<Answer>): Layer.Layer<LanguageModel
       streamText: ({ prompt }) => {
         const turn = prompt.content.filter(({ role }) => role === "assistant").length
         const answer = answers[turn]
-        return answer === undefined ? Stream.fail(failure) : partsOf(answer)
+        return answer === undefined ? Stream.fail(failure) : partsOf(answer, delay)
       }
     })
   )

@@ -98,10 +98,10 @@ const openCalls = (turn: Thread.Turn | undefined): ReadonlyArray<RunView.ToolCal
     : ownCalls(turn).filter((call) => !Thread.isDone(call) && call.state !== "cancelled")
 
 const ownCalls = ({ calls, message }: Thread.Turn): ReadonlyArray<RunView.ToolCall> => {
-  const theirs = message.parts.flatMap((part) =>
-    part._tag === "ToolCall" && Thread.isProviderExecuted(part) ? [part.id] : []
+  const theirs = new Set(
+    message.parts.flatMap((part) => (part._tag === "ToolCall" && Thread.isProviderExecuted(part) ? [part.id] : []))
   )
-  return calls.filter(({ id }) => !theirs.includes(id))
+  return calls.filter(({ id }) => !theirs.has(id))
 }
 
 const mayRunAgain = (tool: Tool.Any | undefined): boolean =>
@@ -183,6 +183,19 @@ const unkept = Recorder.layer().pipe(
   Layer.merge(Layer.succeed(Durability.Durability, "compacted"))
 )
 
+/** What a tool gave, as a part of the response. */
+const resultPart = (call: RunView.ToolCall, result: Tool.HandlerResult<Tool.Any>): Response.AnyPart =>
+  Response.makePart("tool-result", {
+    id: call.id,
+    name: call.name,
+    providerExecuted: false,
+    preliminary: result.preliminary,
+    result: result.result,
+    encodedResult: result.encodedResult,
+    ...(result.modelOutput === undefined ? {} : { modelOutput: result.modelOutput }),
+    isFailure: result.isFailure
+  })
+
 const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>, E, R>({
   input,
   maxSteps = 32,
@@ -199,18 +212,6 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
   /** Hands a part of our own to the ledger and to the app. */
   const tell = (part: Response.AnyPart, sayings: ReturnType<typeof Parts.push>[1]) =>
     Effect.andThen(say(run, sayings), onPart(part))
-
-  const resultPart = (call: RunView.ToolCall, result: Tool.HandlerResult<Tool.Any>): Response.AnyPart =>
-    Response.makePart("tool-result", {
-      id: call.id,
-      name: call.name,
-      providerExecuted: false,
-      preliminary: result.preliminary,
-      result: result.result,
-      encodedResult: result.encodedResult,
-      ...(result.modelOutput === undefined ? {} : { modelOutput: result.modelOutput }),
-      isFailure: result.isFailure
-    })
 
   /** A result that no tool gave. */
   const answer = (call: RunView.ToolCall, data: Schema.Json, event: ReturnType<typeof ToolCall.failed>) =>

@@ -2,7 +2,7 @@
  * The parts of a model's response as what they say to the ledger: pure, one part at a time.
  */
 import { Json, type TokenUsage } from "@runledger/core"
-import type { Schema } from "effect"
+import { type Schema, Struct } from "effect"
 import type { Response } from "effect/ai"
 import { json } from "../internal/json.ts"
 import { event, part, type Saying } from "../internal/saying.ts"
@@ -194,7 +194,8 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
       ]
     }
     case "source": {
-      const { metadata, type: _, ...source } = next
+      const { metadata } = next
+      const source = Struct.omit(next, ["type", "metadata", partTypeId])
       return [
         state,
         [
@@ -225,6 +226,9 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
       return [state, []]
   }
 }
+
+/** The mark by which `effect/ai` knows its parts. */
+const partTypeId = "~effect/ai/Response/Part" as const
 
 /** How a source is kept among the parts of a message. */
 export const sourceType = "application/vnd.runledger.source+json"

@@ -88,8 +88,10 @@ const messagesOf = (turn: Thread.Turn): ReadonlyArray<Prompt.Message> => {
   if (message.role !== "assistant" || content.length === 0) {
     return []
   }
-  const ours = content.flatMap((part) => (part.type === "tool-call" && !part.providerExecuted ? [part.id] : []))
-  const results = calls.filter(({ id }) => ours.includes(id)).map((call) => resultOf(call, false))
+  const ours = new Set(
+    content.flatMap((part) => (part.type === "tool-call" && !part.providerExecuted ? [part.id] : []))
+  )
+  const results = calls.filter(({ id }) => ours.has(id)).map((call) => resultOf(call, false))
   return [
     Prompt.makeMessage("assistant", { content }),
     ...(results.length === 0 ? [] : [Prompt.makeMessage("tool", { content: results })])

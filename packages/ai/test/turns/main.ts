@@ -26,17 +26,16 @@ const signed = (parts: ReadonlyArray<ScriptedModel.Part>, signature: string) =>
   parts.map((part) => (part.type === "reasoning-end" ? { ...part, metadata: { provider: { signature } } } : part))
 
 const model = ScriptedModel.layer(
-  turns
-    .flatMap((turn) => [
-      answer(
-        signed(reasoning(`Turn ${turn} wants two numbers.`), `signature ${turn}`),
-        text(`Let me double ${turn} and ${turn + 1}.`),
-        call(`${turn}-a`, "double", { of: turn }),
-        call(`${turn}-b`, "double", { of: turn + 1 })
-      ),
-      answer(text(`They are ${turn * 2} and ${turn * 2 + 2}.`), text("Anything else?", "second"))
-    ])
-    .map((answer) => ({ ...answer, delay: "1 millis" }))
+  turns.flatMap((turn) => [
+    answer(
+      signed(reasoning(`Turn ${turn} wants two numbers.`), `signature ${turn}`),
+      text(`Let me double ${turn} and ${turn + 1}.`),
+      call(`${turn}-a`, "double", { of: turn }),
+      call(`${turn}-b`, "double", { of: turn + 1 })
+    ),
+    answer(text(`They are ${turn * 2} and ${turn * 2 + 2}.`), text("Anything else?", "second"))
+  ]),
+  { delay: "1 millis" }
 )
 
 const program = Effect.gen(function* () {
@@ -65,4 +64,4 @@ await Effect.runPromise(
     )
   )
 )
-console.log("done")
+process.stdout.write("done\n")
