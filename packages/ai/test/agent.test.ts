@@ -327,4 +327,25 @@ describe("an agent", () => {
       assert.strictEqual(held._tag, "RunHeld")
     }).pipe(inMemory)
   )
+
+  it.effect("tells calls apart that a provider gave the same id in each of its responses", () =>
+    Effect.gen(function* () {
+      const used = toolsThat((name) => Effect.succeed(`${name} ${used.done.length}`))
+      const model = [
+        answer(call("0", "look", { at: "a" })),
+        answer(call("0", "look", { at: "b" })),
+        answer(call("0", "look", { at: "c" })),
+        answer(text("Done."))
+      ]
+      assert.strictEqual((yield* agent().pipe(Effect.provide(process(model, used))))._tag, "Finished")
+      assert.deepStrictEqual(used.done, ["look a", "look b", "look c"])
+      const { content } = yield* Conversation.prompt("t")
+      const said = content.flatMap((message) =>
+        message.role === "assistant" || message.role === "tool"
+          ? (message.content as ReadonlyArray<object>).map((part) => Object(part).params?.at ?? Object(part).result)
+          : []
+      )
+      assert.deepStrictEqual(said, ["a", "look 1", "b", "look 2", "c", "look 3", undefined])
+    }).pipe(inMemory)
+  )
 })

@@ -8,10 +8,12 @@ import { Effect, HashMap, Option } from "effect"
 export interface Conversation {
   readonly runs: ReadonlyArray<string>
   readonly views: HashMap.HashMap<string, RunView.RunView>
+  /** Calls whose id was used again later, by run, message and id: providers may count them anew in each response. */
+  readonly earlier: HashMap.HashMap<string, RunView.ToolCall>
   readonly cursor: Cursor.Cursor | undefined
 }
 
-export const empty: Conversation = { runs: [], views: HashMap.empty(), cursor: undefined }
+export const empty: Conversation = { runs: [], views: HashMap.empty(), earlier: HashMap.empty(), cursor: undefined }
 
 /** The kinds that a conversation is made of; a message is not put together again from its deltas. */
 const kinds = [
@@ -36,6 +38,19 @@ const kinds = [
   "ToolPermissionResolved"
 ] as const satisfies ReadonlyArray<CanonicalEvent.KnownKind>
 
+const keyOf = (runId: string, { ordinal = 0 }: RunView.RunMessage, callId: string): string =>
+  JSON.stringify([runId, ordinal, callId])
+
+/** The call that ended under the id of one that is made, with the last message that has it. */
+const endedBefore = (view: RunView.RunView, fact: CanonicalEvent.CanonicalEvent) => {
+  const id = fact.kind === "ToolCallReady" ? String(Object(fact.payload).id) : undefined
+  const call = id === undefined ? undefined : RunView.call(view, id)
+  const message = view.messages.findLast(({ parts }) =>
+    parts.some((part) => part._tag === "ToolCall" && part.id === id)
+  )
+  return call === undefined || RunView.isOpen(call) || message === undefined ? undefined : { call, message }
+}
+
 const push = (conversation: Conversation, fact: CanonicalEvent.CanonicalEvent): Conversation => {
   const { runId } = fact
   if (runId === undefined) {
@@ -43,8 +58,13 @@ const push = (conversation: Conversation, fact: CanonicalEvent.CanonicalEvent): 
   }
   const known = HashMap.get(conversation.views, runId)
   const view = Option.getOrElse(known, () => RunView.empty(runId))
+  const ended = endedBefore(view, fact)
   return {
     ...conversation,
+    earlier:
+      ended === undefined
+        ? conversation.earlier
+        : HashMap.set(conversation.earlier, keyOf(runId, ended.message, ended.call.id), ended.call),
     runs: Option.isNone(known) ? [...conversation.runs, runId] : conversation.runs,
     views: HashMap.set(conversation.views, runId, RunView.push(view, fact))
   }
@@ -83,7 +103,7 @@ export interface Turn {
 export const isProviderExecuted = (part: Extract<Message.Part, { readonly _tag: "ToolCall" }>): boolean =>
   Object(Object(part.metadata).runledger).providerExecuted === true
 
-const turnsOf = (view: RunView.RunView, goesOn: boolean): ReadonlyArray<Turn> =>
+const turnsOf = (view: RunView.RunView, earlier: Conversation["earlier"], goesOn: boolean): ReadonlyArray<Turn> =>
   view.messages.flatMap((message, index) => {
     const isLast = index === view.messages.length - 1
     if (message.partial === true && (goesOn || !isLast)) {
@@ -92,7 +112,11 @@ const turnsOf = (view: RunView.RunView, goesOn: boolean): ReadonlyArray<Turn> =>
     }
     const parts = message.partial === true ? message.parts.filter(({ _tag }) => _tag === "Text") : message.parts
     const calls = parts.flatMap((part) => {
-      const call = part._tag === "ToolCall" ? RunView.call(view, part.id) : undefined
+      if (part._tag !== "ToolCall") {
+        return []
+      }
+      const known = HashMap.get(earlier, keyOf(view.runId, message, part.id))
+      const call = Option.getOrElse(known, () => RunView.call(view, part.id))
       return call === undefined ? [] : [call]
     })
     return parts.length === 0 ? [] : [{ message: { ...message, parts }, calls }]
@@ -105,7 +129,7 @@ const turnsOf = (view: RunView.RunView, goesOn: boolean): ReadonlyArray<Turn> =>
 export const turns = (conversation: Conversation, runId?: string): ReadonlyArray<Turn> =>
   conversation.runs.flatMap((id) => {
     const view = viewOf(conversation, id)
-    return view.parentRunId === undefined ? turnsOf(view, id === runId) : []
+    return view.parentRunId === undefined ? turnsOf(view, conversation.earlier, id === runId) : []
   })
 
 /** Whether a call came to an end that its model can be told of. */
