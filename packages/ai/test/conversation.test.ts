@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Conversation } from "@runledger/ai/effect"
-import { EventStore, MemoryEventStore, Recorder, Run } from "@runledger/core"
+import { CanonicalEvent, EventStore, MemoryEventStore, Recorder, Run } from "@runledger/core"
 import * as SqliteLedger from "@runledger/sql/sqlite"
 import { Effect, Layer } from "effect"
 import { spawn } from "node:child_process"
@@ -145,6 +145,38 @@ describe("the prompt of a thread", () => {
       )
       const store = yield* EventStore.EventStore
       assert.include(yield* store.run("r"), { doneReason: "cancelled" })
+    }).pipe(inMemory)
+  )
+
+  it.effect("has the calls of a message that was not finished, if they have begun", () =>
+    Effect.gen(function* () {
+      yield* Effect.exit(
+        Recorder.record({ threadId: "t", runId: "r" })(
+          Effect.gen(function* () {
+            const run = yield* Run.Run
+            for (const id of ["done", "not begun", "running"]) {
+              yield* run.emit({ _tag: "ToolCallReady", id, name: "look", arguments: { at: id } })
+            }
+            for (const id of ["done", "running"]) {
+              yield* run.fact("ToolCallExecuting", CanonicalEvent.payloads.ToolCallExecuting, { id, name: "look" })
+            }
+            yield* run.emit({
+              _tag: "ToolCallDone",
+              id: "done",
+              messageId: "",
+              result: { toolName: "look", status: "success", data: "seen", metadata: {} },
+              outcome: "succeeded"
+            })
+            return yield* Effect.interrupt
+          })
+        )
+      )
+      const { content } = yield* Conversation.prompt("t")
+      const ids = content.map(({ content }) => (content as ReadonlyArray<object>).map((part) => Object(part).id))
+      assert.deepStrictEqual(ids, [
+        ["done", "running"],
+        ["done", "running"]
+      ])
     }).pipe(inMemory)
   )
 })

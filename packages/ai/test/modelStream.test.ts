@@ -87,7 +87,7 @@ const messageOf = (blocks: ReadonlyArray<Block>): ReadonlyArray<unknown> =>
     switch (block._tag) {
       case "text": {
         const text = block.deltas.join("")
-        return text === "" ? [] : [{ _tag: "Text", text, metadata: block.isSigned ? signed : {} }]
+        return text === "" && !block.isSigned ? [] : [{ _tag: "Text", text, metadata: block.isSigned ? signed : {} }]
       }
       case "reasoning": {
         const text = block.deltas.join("")

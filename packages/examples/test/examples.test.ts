@@ -54,6 +54,37 @@ describe("the coding agent", () => {
   )
 })
 
+describe("the agent on the AI SDK", () => {
+  it("waits for a decision, and goes on in another process", { timeout: 120_000 }, async () => {
+    const workDir = folder()
+    const ledger = join(workDir, "runledger.db")
+    const start = () => example(["ai-sdk-agent", "--work-dir", workDir])
+    for (const _ of [1, 2]) {
+      const waiting = await start()
+      assert.strictEqual(waiting.status, 75, waiting.stderr)
+    }
+    assert.strictEqual((await runledger("decide", "call-2", "--approve", "--ledger", ledger)).status, 0)
+    const done = await start()
+    assert.deepInclude(done, { status: 0, stdout: "Mended: 1 + 2 is 3 again.\n" })
+    assert.strictEqual(readFileSync(join(workDir, "tool.log"), "utf8"), "call-1\ncall-2\n")
+    assert.strictEqual((await runledger("verify", "--ledger", ledger)).status, 0)
+  })
+
+  it("does not run a command that was rejected", { timeout: 120_000 }, async () => {
+    const workDir = folder()
+    const ledger = join(workDir, "runledger.db")
+    await example(["ai-sdk-agent", "--work-dir", workDir])
+    await runledger("decide", "call-2", "--reject", "--ledger", ledger)
+    const done = await example(["ai-sdk-agent", "--work-dir", workDir])
+    assert.strictEqual(done.status, 0, done.stderr)
+    assert.include(readFileSync(join(workDir, "add.js"), "utf8"), "a - b")
+  })
+
+  it("runs no call twice when it is killed at random points, and always ends", { timeout: 300_000 }, () =>
+    campaign("ai-sdk-agent", 4)
+  )
+})
+
 describe("the other examples", () => {
   it("a chat goes on where it was", { timeout: 60_000 }, async () => {
     const workDir = folder()

@@ -47,7 +47,7 @@ const killUntilDone = async (name: string): Promise<number> => {
     if (ended.status === 0) {
       const log = executed(workDir)
       assert.strictEqual(new Set(log).size, log.length, `a call that ran twice: ${log.join(", ")}`)
-      assert.includeMembers([...log], ["call-1", "call-2"])
+      assert.include([...log], "call-1")
       const verified = await runledger("verify", "--ledger", ledger)
       assert.strictEqual(verified.status, 0, verified.stderr)
       return kills

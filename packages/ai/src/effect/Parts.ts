@@ -4,6 +4,7 @@
 import { Json, type TokenUsage } from "@runledger/core"
 import { type Schema, Struct } from "effect"
 import type { Response } from "effect/ai"
+import { sourceType } from "../internal/conversation.ts"
 import { json } from "../internal/json.ts"
 import { event, part, type Saying } from "../internal/saying.ts"
 import * as ToolCall from "../internal/toolCall.ts"
@@ -20,6 +21,8 @@ export interface Inference {
   >
   /** What the provider said of the texts that are open. */
   readonly metadata: Readonly<Record<string, Response.ProviderMetadata>>
+  /** Files and sources that came in the middle of a text: they stand after it. */
+  readonly held: ReadonlyArray<Saying>
   readonly finishReason: Response.FinishReason | undefined
   readonly error: string | undefined
 }
@@ -31,6 +34,7 @@ export const initial: Inference = {
   saidAt: undefined,
   calls: {},
   metadata: {},
+  held: [],
   finishReason: undefined,
   error: undefined
 }
@@ -96,6 +100,10 @@ const resultOf = (part: Response.ToolResultPart<string, unknown, unknown>): Sayi
 
 type Step = readonly [Inference, ReadonlyArray<Saying>]
 
+/** Says a part that belongs to no text, or holds it back until the texts that are open have ended. */
+const beside = (state: Inference, saying: Saying): Step =>
+  isEmpty(state.metadata) ? [state, [saying]] : [{ ...state, held: [...state.held, saying] }, []]
+
 /** What a part says, and what is remembered of it. `now` is in milliseconds since the epoch. */
 const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
   switch (next.type) {
@@ -117,10 +125,10 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
     case "reasoning-end": {
       const { [next.id]: known, ...metadata } = state.metadata
       const ended = json(merge(known, next.metadata))
-      return [
-        { ...state, metadata },
-        [part({ _tag: next.type === "text-end" ? "Text" : "Reasoning", text: "", metadata: ended })]
-      ]
+      const said = part({ _tag: next.type === "text-end" ? "Text" : "Reasoning", text: "", metadata: ended })
+      return isEmpty(metadata)
+        ? [{ ...state, metadata, held: [] }, [said, ...state.held]]
+        : [{ ...state, metadata }, [said]]
     }
     case "text":
       return [
@@ -188,25 +196,18 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
     case "file": {
       const { mediaType, metadata } = next
       const data = Buffer.from(next.data).toString("base64")
-      return [
+      return beside(
         state,
-        [part({ _tag: "Data", mediaType, data, ...(isEmpty(metadata) ? {} : { metadata: json(metadata) }) })]
-      ]
+        part({ _tag: "Data", mediaType, data, ...(isEmpty(metadata) ? {} : { metadata: json(metadata) }) })
+      )
     }
     case "source": {
       const { metadata } = next
-      const source = Struct.omit(next, ["type", "metadata", partTypeId])
-      return [
+      const data = json(Struct.omit(next, ["type", "metadata", partTypeId]))
+      return beside(
         state,
-        [
-          part({
-            _tag: "Data",
-            mediaType: sourceType,
-            data: json(source),
-            ...(isEmpty(metadata) ? {} : { metadata: json(metadata) })
-          })
-        ]
-      ]
+        part({ _tag: "Data", mediaType: sourceType, data, ...(isEmpty(metadata) ? {} : { metadata: json(metadata) }) })
+      )
     }
     case "response-metadata":
       return [{ ...state, model: next.modelId ?? state.model }, []]
@@ -214,8 +215,11 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
       const from = state.startedAt ?? now
       const durationMs = Math.max((state.saidAt ?? now) - from, 0)
       return [
-        { ...state, finishReason: next.reason },
-        [event({ _tag: "InferenceComplete", model: state.model, usage: usageOf(next.usage), durationMs })]
+        { ...state, held: [], finishReason: next.reason },
+        [
+          ...state.held,
+          event({ _tag: "InferenceComplete", model: state.model, usage: usageOf(next.usage), durationMs })
+        ]
       ]
     }
     case "error": {
@@ -229,9 +233,6 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
 
 /** The mark by which `effect/ai` knows its parts. */
 const partTypeId = "~effect/ai/Response/Part" as const
-
-/** How a source is kept among the parts of a message. */
-export const sourceType = "application/vnd.runledger.source+json"
 
 /** Whether it is the model that says a part: tools may take their time before the response comes to its end. */
 const isOfModel = ({ type }: Response.AnyPart): boolean =>

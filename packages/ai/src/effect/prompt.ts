@@ -4,7 +4,6 @@
 import type { Message, RunView } from "@runledger/core"
 import { Prompt } from "effect/ai"
 import * as Thread from "../internal/conversation.ts"
-import { sourceType } from "./Parts.ts"
 
 type Options = { readonly options: Prompt.ProviderOptions }
 
@@ -60,7 +59,7 @@ const assistantParts = ({ calls, message }: Thread.Turn): ReadonlyArray<Prompt.A
       case "Reasoning":
         return [Prompt.makePart("reasoning", { text: part.text, ...optionsOf(part.metadata) })]
       case "Data":
-        return part.mediaType === sourceType ? [] : [fileOf(part)]
+        return part.mediaType === Thread.sourceType || part.mediaType === Thread.customType ? [] : [fileOf(part)]
       case "ToolCall": {
         const call = calls.find(({ id }) => id === part.id)
         const providerExecuted = Thread.isProviderExecuted(part)

@@ -95,23 +95,44 @@ export const viewOf = ({ views }: Conversation, runId: string): RunView.RunView 
 
 /** A message, with the calls that it makes. */
 export interface Turn {
+  readonly runId: string
   readonly message: RunView.RunMessage
   readonly calls: ReadonlyArray<RunView.ToolCall>
 }
+
+/** How a source is kept among the parts of a message, and what a library has for parts of a provider's own. */
+export const sourceType = "application/vnd.runledger.source+json"
+export const customType = "application/vnd.runledger.custom+json"
 
 /** Whether a provider ran the tool itself. */
 export const isProviderExecuted = (part: Extract<Message.Part, { readonly _tag: "ToolCall" }>): boolean =>
   Object(Object(part.metadata).runledger).providerExecuted === true
 
+/** Whether a call has come so far that it may have had an effect, or that somebody was asked. */
+const hasBegun = ({ state }: RunView.ToolCall): boolean =>
+  state !== "streaming" && state !== "ready" && state !== "cancelled"
+
+/**
+ * What counts of a message: of one that its model did not finish, the calls that have begun, with the texts around them. Else
+ * it is kept as text, unless its run goes on: then the model says it again.
+ */
+const partsOf = (
+  { parts, partial }: RunView.RunMessage,
+  calls: ReadonlyArray<RunView.ToolCall>,
+  isSaidAgain: boolean
+): ReadonlyArray<Message.Part> => {
+  if (partial !== true) {
+    return parts
+  }
+  const begun = new Set(calls.filter(hasBegun).map(({ id }) => id))
+  return isSaidAgain && begun.size === 0
+    ? []
+    : parts.filter((part) => part._tag === "Text" || (part._tag === "ToolCall" && begun.has(part.id)))
+}
+
 const turnsOf = (view: RunView.RunView, earlier: Conversation["earlier"], goesOn: boolean): ReadonlyArray<Turn> =>
   view.messages.flatMap((message, index) => {
-    const isLast = index === view.messages.length - 1
-    if (message.partial === true && (goesOn || !isLast)) {
-      // What the model had not finished to say, it says again.
-      return []
-    }
-    const parts = message.partial === true ? message.parts.filter(({ _tag }) => _tag === "Text") : message.parts
-    const calls = parts.flatMap((part) => {
+    const all = message.parts.flatMap((part) => {
       if (part._tag !== "ToolCall") {
         return []
       }
@@ -119,7 +140,10 @@ const turnsOf = (view: RunView.RunView, earlier: Conversation["earlier"], goesOn
       const call = Option.getOrElse(known, () => RunView.call(view, part.id))
       return call === undefined ? [] : [call]
     })
-    return parts.length === 0 ? [] : [{ message: { ...message, parts }, calls }]
+    const parts = partsOf(message, all, goesOn || index < view.messages.length - 1)
+    const ids = new Set(parts.flatMap((part) => (part._tag === "ToolCall" ? [part.id] : [])))
+    const calls = all.filter(({ id }) => ids.has(id))
+    return parts.length === 0 ? [] : [{ runId: view.runId, message: { ...message, parts }, calls }]
   })
 
 /**

@@ -101,12 +101,14 @@ const cancel = (open: OpenMessage, id: string): OpenMessage => ({
   parts: open.parts.filter((part) => part._tag !== "ToolCall" || part.id !== id)
 })
 
+const hasMetadata = ({ metadata }: Part): boolean => Object.keys(Object(metadata)).length > 0
+
 const isSaid = (part: Part, ready: HashSet.HashSet<string>): boolean => {
   switch (part._tag) {
     case "Text":
-      return part.text !== ""
+      return part.text !== "" || hasMetadata(part)
     case "Reasoning":
-      return part.text !== "" || part.encrypted !== undefined || Object.keys(Object(part.metadata)).length > 0
+      return part.text !== "" || part.encrypted !== undefined || hasMetadata(part)
     case "ToolCall":
       return HashSet.has(ready, part.id)
     case "Data":

@@ -1,0 +1,8 @@
+/**
+ * Records agents built on the AI SDK.
+ *
+ * @since 0.1.0
+ */
+export { type Conversation, conversation } from "./Conversation.ts"
+export { record } from "./Record.ts"
+export { tools } from "./Tools.ts"
