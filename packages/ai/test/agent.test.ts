@@ -1,8 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Approval, CanonicalEvent, Durability, EventStore, MemoryEventStore, Recorder, RunView } from "@runledger/core"
+import {
+  Approval,
+  CanonicalEvent,
+  Durability,
+  EventSink,
+  EventStore,
+  MemoryEventStore,
+  Recorder,
+  Redaction,
+  RunView
+} from "@runledger/core"
 import { Agent, Conversation } from "@runledger/ai/effect"
 import { ScriptedModel } from "@runledger/testing"
-import { Deferred, Effect, Fiber, Layer, Schema, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
 import { type Response, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 
@@ -348,4 +358,146 @@ describe("an agent", () => {
       assert.deepStrictEqual(said, ["a", "look 1", "b", "look 2", "c", "look 3", undefined])
     }).pipe(inMemory)
   )
+
+  it.effect("does not run a tool again that was interrupted, before somebody says so", () => {
+    const started = Deferred.makeUnsafe<void>()
+    const hanging = toolsThat(() => Effect.andThen(Deferred.succeed(started, undefined), Effect.never))
+    const used = toolsThat()
+    return Effect.gen(function* () {
+      const model = [answer(call("1", "look", { at: "a" })), answer(text("Done."))]
+      const running = yield* Effect.forkChild(agent().pipe(Effect.provide(process(model, hanging))))
+      yield* Deferred.await(started)
+      yield* Fiber.interrupt(running)
+      assert.strictEqual((yield* agent().pipe(Effect.provide(process(model, used))))._tag, "Suspended")
+      assert.deepStrictEqual(
+        (yield* Stream.runCollect(Approval.pending)).map(({ callId, state }) => [callId, state]),
+        [["1", "outcome_unknown"]]
+      )
+      yield* Approval.decide({ callId: "1", approved: true })
+      assert.strictEqual((yield* agent().pipe(Effect.provide(process(model, used))))._tag, "Finished")
+      assert.deepStrictEqual(used.done, ["look a"])
+    }).pipe(inMemory)
+  })
+
+  it.effect("lets a tool come to its end when the one beside it fails", () => {
+    const used = toolsThat((name) => (name === "look" ? Effect.as(Effect.sleep(100), "seen") : Effect.die("it broke")))
+    return Effect.gen(function* () {
+      const model = [answer(call("1", "look", { at: "a" }), call("2", "count", {})), answer(text("Done."))]
+      const running = yield* Effect.forkChild(Effect.exit(agent().pipe(Effect.provide(process(model, used)))))
+      while (running.pollUnsafe() === undefined) {
+        yield* TestClock.adjust(50)
+      }
+      assert.strictEqual((yield* Fiber.join(running))._tag, "Failure")
+      const { view } = yield* viewOf()
+      assert.deepStrictEqual(
+        RunView.calls(view).map(({ state }) => state),
+        ["succeeded", "failed"]
+      )
+      assert.strictEqual((yield* agent().pipe(Effect.provide(process(model, used))))._tag, "Finished")
+    }).pipe(inMemory)
+  })
+
+  it.effect("goes on with its own turn, also when others have spoken in its thread", () => {
+    const used = toolsThat()
+    return Effect.gen(function* () {
+      yield* agent().pipe(Effect.provide(process(script, used)))
+      const other = yield* agent({ runId: "other" }).pipe(
+        Effect.provide(
+          process([...script, answer(text("Somebody else."))].slice(0, 2).concat(answer(text("Other."))), used)
+        )
+      )
+      assert.strictEqual(other._tag, "Finished")
+      yield* Approval.decide({ callId: "3", approved: true, runId: "r" })
+      const last = yield* agent().pipe(Effect.provide(process(script, used)))
+      assert.deepStrictEqual(last, { _tag: "Finished", text: "All tidy." })
+      assert.deepStrictEqual(used.done, ["look a", "look b", "delete a"])
+    }).pipe(inMemory)
+  })
+
+  it.effect("comes to the same end again when its model was cut off, and runs no call of that response", () => {
+    const used = toolsThat()
+    const cutOff = answer(text("I was"), call("1", "look", { at: "a" }))
+    const parts = cutOff.parts.map((part) => (part.type === "finish" ? ScriptedModel.finish("length") : part))
+    return Effect.gen(function* () {
+      for (const _ of [1, 2]) {
+        const last = yield* agent().pipe(Effect.provide(process([{ parts }], used)))
+        assert.deepStrictEqual(last, { _tag: "Stopped", code: "length", text: "I was" })
+      }
+      assert.deepStrictEqual(used.done, [])
+      assert.strictEqual((yield* viewOf()).view.doneReason, "stopped:length")
+    }).pipe(inMemory)
+  })
+
+  it.effect("fails when the response breaks off or has an error, and asks again the next time", () =>
+    Effect.gen(function* () {
+      const good = answer(text("Whole."))
+      const broken: ReadonlyArray<ScriptedModel.Answer> = [
+        { parts: good.parts.slice(0, -1) },
+        { parts: [...good.parts.slice(0, -1), { type: "error", error: "overloaded" }, ScriptedModel.finish()] }
+      ]
+      for (const model of broken) {
+        const failure = yield* Effect.flip(agent().pipe(Effect.provide(process([model], toolsThat()))))
+        assert.strictEqual(failure._tag, "AiError")
+      }
+      const last = yield* agent().pipe(Effect.provide(process([good], toolsThat())))
+      assert.deepStrictEqual(last, { _tag: "Finished", text: "Whole." })
+    }).pipe(inMemory)
+  )
+
+  it.effect("keeps what a tool did when the app fails to take it", () => {
+    const used = toolsThat()
+    return Effect.gen(function* () {
+      const model = [answer(call("1", "look", { at: "a" })), answer(text("Done."))]
+      const failing = Effect.gen(function* () {
+        const onPart = ({ type }: Response.AnyPart) => (type === "tool-result" ? Effect.fail("the app") : Effect.void)
+        return yield* Agent.run({ ...ids, input: "Tidy up.", toolkit: yield* tools, onPart })
+      })
+      yield* Effect.flip(failing.pipe(Effect.provide(process(model, used))))
+      const { kinds, view } = yield* viewOf()
+      assert.strictEqual(RunView.call(view, "1")?.state, "succeeded")
+      assert.lengthOf(
+        kinds.filter((kind) => kind === "ToolCallDone"),
+        1
+      )
+    }).pipe(inMemory)
+  })
+
+  it.effect("refuses an input that is empty or too large, and a ledger that keeps no messages", () =>
+    Effect.gen(function* () {
+      const tries = [
+        agent({ input: "", runId: "1" }).pipe(Effect.provide(Recorder.layer())),
+        agent({ input: "x".repeat(3000), runId: "2" }).pipe(Effect.provide(Recorder.layer({ maxEventBytes: 2000 }))),
+        agent({ runId: "3" }).pipe(Effect.provide(Recorder.layer({ exact: true })))
+      ]
+      for (const trying of tries) {
+        const failure = yield* Effect.flip(
+          trying.pipe(Effect.provide(Layer.merge(ScriptedModel.layer([answer(text("Hm."))]), toolsThat().layer)))
+        )
+        assert.strictEqual(failure._tag, "ValidationError")
+      }
+    }).pipe(
+      inMemory,
+      Effect.provideService(EventSink.OnNotRecorded, () => Effect.void)
+    )
+  )
+
+  it.effect("runs a tool with the arguments that the model gave, which the ledger has without secrets", () => {
+    const used = toolsThat()
+    return Effect.gen(function* () {
+      const model = [answer(call("1", "look", { at: "sesame" })), answer(text("Done."))]
+      yield* agent().pipe(Effect.provide(process(model, used)))
+      assert.deepStrictEqual(used.done, ["look sesame"])
+      const { facts } = yield* viewOf()
+      assert.notInclude(JSON.stringify(facts), "sesame")
+    }).pipe(inMemory, Effect.provideService(Redaction.Redaction, Redaction.fromSecrets([Redacted.make("sesame")])))
+  })
+
+  it.effect("denies what needs an approval when nothing is recorded, for nobody could be asked", () => {
+    const used = toolsThat()
+    return Effect.gen(function* () {
+      const last = yield* agent().pipe(Effect.provide(process(script, used)))
+      assert.deepStrictEqual(last, { _tag: "Finished", text: "All tidy." })
+      assert.deepStrictEqual(used.done, ["look a", "look b"])
+    }).pipe(inMemory, Effect.provideService(Durability.Durability, "disabled"))
+  })
 })

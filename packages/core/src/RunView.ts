@@ -42,8 +42,8 @@ export interface RunMessage extends Message.Message {
  * - `executing`: a process is about to run it, or it has put something out.
  * - `suspended`: it waits for a decision. `resumed`: it got one, which is its result or lets it run.
  * - `succeeded`, `failed`, `rejected`, `timed_out`, `cancelled`: it ended so.
- * - `unknown`: the run was interrupted while it was executing, or how it ended cannot be read; it may have had its
- *   effect.
+ * - `unknown`: the run ended or was interrupted while it was executing, or how it ended cannot be read; it may have had
+ *   its effect.
  *
  * @category models
  * @since 0.1.0
@@ -656,24 +656,34 @@ const finished = (view: RunView, fact: CanonicalEvent, kind: FinishKind): RunVie
     runId: view.runId,
     termination: termination ?? { _tag: "NaturalEnd" }
   }
-  return { ...assembled(view, fact, event), termination, result: payloadOf(kind, fact)?.result }
+  const after = abandoned({ ...assembled(view, fact, event), termination }, fact, [])
+  return { ...after, result: payloadOf(kind, fact)?.result }
 }
+
+/** Nobody will say how the calls end that are executing. */
+const abandoned = (
+  view: RunView,
+  fact: CanonicalEvent,
+  named: ReadonlyArray<{ readonly id: string; readonly name: string }>
+): RunView =>
+  [...calls(view).filter(({ state }) => state === "executing"), ...named].reduce(
+    (after, { id, name }) => withCall(after, fact, id, { name, state: "unknown", approval: undefined }),
+    view
+  )
 
 const interrupted = (view: RunView, fact: CanonicalEvent): RunView => {
   const { assembly } = view.fold
   const message = Assemble.message(assembly, true)
   const named = payloadOf("RunInterrupted", fact)?.openCalls ?? []
-  const executing = [
-    ...calls(view).filter(({ state }) => state === "executing"),
-    ...named.filter(({ executing }) => executing)
-  ]
-  return executing.reduce<RunView>(
-    (after, { id, name }) => withCall(after, fact, id, { name, state: "unknown", approval: undefined }),
-    {
-      ...view,
-      messages: message === undefined ? view.messages : said(view, message, fact),
-      fold: { ...view.fold, assembly: { ...assembly, open: undefined } }
-    }
+  const before = {
+    ...view,
+    messages: message === undefined ? view.messages : said(view, message, fact),
+    fold: { ...view.fold, assembly: { ...assembly, open: undefined } }
+  }
+  return abandoned(
+    before,
+    fact,
+    named.filter(({ executing }) => executing)
   )
 }
 

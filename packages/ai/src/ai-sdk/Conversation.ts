@@ -5,6 +5,7 @@ import type { EventStore, LedgerError, Message, RunView } from "@runledger/core"
 import type { AssistantModelMessage, JSONValue, ModelMessage, ToolModelMessage, UserModelMessage } from "ai"
 import { Effect } from "effect"
 import * as Thread from "../internal/conversation.ts"
+import * as File from "../internal/file.ts"
 
 type Part<A> = A extends ReadonlyArray<infer P> ? P : never
 type AssistantPart = Part<Exclude<AssistantModelMessage["content"], string>>
@@ -30,12 +31,11 @@ const optionsOf = (metadata: unknown): object => {
 }
 
 const fileOf = ({ data, mediaType, metadata }: Extract<Message.Part, { readonly _tag: "Data" }>) => {
-  const url = Object(data).url
   const { fileName } = Object(Object(metadata).runledger)
   return {
     type: "file" as const,
     mediaType,
-    data: typeof url === "string" ? new URL(url) : String(data),
+    data: File.restore(data),
     ...(typeof fileName === "string" ? { filename: fileName } : {}),
     ...optionsOf(metadata)
   }
@@ -45,7 +45,10 @@ const outputOf = (call: RunView.ToolCall): Output => {
   if (!Thread.isDone(call)) {
     return { type: "error-text", value: Thread.unanswered(call) }
   }
-  const value = (call.result?.data ?? null) as JSONValue
+  if (call.result === undefined) {
+    return { type: "text", value: Thread.tooLarge }
+  }
+  const value = call.result.data as JSONValue
   switch (call.state) {
     case "succeeded":
       return typeof value === "string" ? { type: "text", value } : { type: "json", value }
@@ -89,6 +92,7 @@ const userParts = (parts: ReadonlyArray<Message.Part>): Array<UserPart> =>
 const dataOf = (part: Extract<Message.Part, { readonly _tag: "Data" }>): Array<AssistantPart> => {
   switch (part.mediaType) {
     case Thread.sourceType:
+    case Thread.finishType:
       return []
     case Thread.customType:
       return [{ type: "custom", kind: Object(part.data).kind, ...optionsOf(part.metadata) }]

@@ -4,21 +4,25 @@
  * @since 0.1.0
  */
 import {
+  type AgentEvent,
   CanonicalEvent,
   Durability,
   type EventStore,
-  type LedgerError,
+  LedgerError,
+  type Lifecycle,
   MemoryEventStore,
   type Message,
   Recorder,
+  Redaction,
   Run,
   type RunView
 } from "@runledger/core"
-import { Cause, Clock, Context, Effect, Exit, Layer, Schema, Stream } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Layer, Schema, Semaphore, Stream } from "effect"
 import { AiError, LanguageModel, Prompt, Response, Tool, type Toolkit } from "effect/ai"
 import * as Thread from "../internal/conversation.ts"
+import * as File from "../internal/file.ts"
 import { json } from "../internal/json.ts"
-import { say } from "../internal/saying.ts"
+import { event, say, type Saying } from "../internal/saying.ts"
 import * as ToolCall from "../internal/toolCall.ts"
 import * as Parts from "./Parts.ts"
 import { fromTurns } from "./prompt.ts"
@@ -29,13 +33,13 @@ import { fromTurns } from "./prompt.ts"
  * **Details**
  *
  * - `threadId`, `runId`: the conversation and the run in it. A run that is in the ledger already goes on where it was, and
- *   then `input` is not looked at.
+ *   then `input` is not looked at. `parentRunId` is the run that started this one: it has a conversation of its own.
  * - `input`: what the user says. `system`: the system prompt of each inference.
  * - `toolkit`: the tools with their handlers. A tool whose `needsApproval` says so waits for `runledger decide`, or
  *   `Approval.decide`. One with the annotation `Tool.Idempotent` or `Tool.Readonly` is run again when its process died
  *   while it was running; of any other, a person decides.
  * - `maxSteps`: how many times the model is asked at most, 32 by default.
- * - `onPart`: is handed the parts of each response, unaltered and in order, and those that tools add.
+ * - `onPart`: is handed the parts of each response, unaltered and in order, and those that tools add, one at a time.
  *
  * @category models
  * @since 0.1.0
@@ -43,6 +47,7 @@ import { fromTurns } from "./prompt.ts"
 export interface Options<Tools extends Record<string, Tool.Any>, E = never, R = never> {
   readonly threadId: string
   readonly runId: string
+  readonly parentRunId?: string | undefined
   readonly input: string | ReadonlyArray<Prompt.UserMessagePart>
   readonly system?: string | undefined
   readonly toolkit: Toolkit.WithHandler<Tools>
@@ -57,7 +62,7 @@ export interface Options<Tools extends Record<string, Tool.Any>, E = never, R = 
  *
  * - `Finished`: the model has said everything; `text` is its last message.
  * - `Suspended`: tool calls wait for a decision. Run the agent again when there is one.
- * - `Stopped`: it was not the model that ended it: `code` is `max_steps` or `length`.
+ * - `Stopped`: it was not the model that ended it: `code` is `max_steps`, or `length` for the model's own limit.
  * - `Blocked`: the provider refused to go on.
  *
  * @category models
@@ -80,23 +85,15 @@ const messageOf = (input: string | ReadonlyArray<Prompt.UserMessagePart>): Messa
             return { _tag: "Text", text: part.text, metadata: json(part.options) }
           }
           const { data, fileName, mediaType, options } = part
-          const kept = data instanceof URL ? { url: data.href } : typeof data === "string" ? data : base64(data)
           const named = fileName === undefined ? options : { ...options, runledger: { fileName } }
-          return { _tag: "Data", mediaType, data: kept, metadata: json(named) }
+          return { _tag: "Data", mediaType, data: File.keep(data), metadata: json(named) }
         })
 })
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
 
 const textOf = ({ message }: Thread.Turn): string =>
   message.parts.map((part) => (part._tag === "Text" ? part.text : "")).join("")
 
-/** The calls of the last message that our tools must answer, and have not. */
-const openCalls = (turn: Thread.Turn | undefined): ReadonlyArray<RunView.ToolCall> =>
-  turn === undefined || turn.message.role !== "assistant"
-    ? []
-    : ownCalls(turn).filter((call) => !Thread.isDone(call) && call.state !== "cancelled")
-
+/** The calls of a message that our tools are to answer. */
 const ownCalls = ({ calls, message }: Thread.Turn): ReadonlyArray<RunView.ToolCall> => {
   const theirs = new Set(
     message.parts.flatMap((part) => (part._tag === "ToolCall" && Thread.isProviderExecuted(part) ? [part.id] : []))
@@ -104,8 +101,16 @@ const ownCalls = ({ calls, message }: Thread.Turn): ReadonlyArray<RunView.ToolCa
   return calls.filter(({ id }) => !theirs.has(id))
 }
 
+const openCalls = (turn: Thread.Turn): ReadonlyArray<RunView.ToolCall> =>
+  ownCalls(turn).filter((call) => !Thread.isDone(call) && call.state !== "cancelled")
+
 const mayRunAgain = (tool: Tool.Any | undefined): boolean =>
   tool !== undefined && (Context.get(tool.annotations, Tool.Idempotent) || Context.get(tool.annotations, Tool.Readonly))
+
+/** Whether a call can only wait for somebody who decides. */
+const isWaiting = ({ approval, state }: RunView.ToolCall, tool: Tool.Any | undefined): boolean =>
+  approval === undefined &&
+  (state === "suspended" || ((state === "executing" || state === "unknown") && !mayRunAgain(tool)))
 
 /** Whether a call needs an approval; one whose arguments are not its tool's cannot run, and needs none. */
 const needsApproval = (tool: Tool.Any, call: RunView.ToolCall, messages: ReadonlyArray<Prompt.Message>) => {
@@ -122,67 +127,6 @@ const needsApproval = (tool: Tool.Any, call: RunView.ToolCall, messages: Readonl
   )
 }
 
-/** What becomes of a call before it has a result: it is run, it waits, it is answered without being run. */
-type Decision =
-  | { readonly _tag: "Execute" }
-  | { readonly _tag: "Wait" }
-  | { readonly _tag: "Ask" }
-  | { readonly _tag: "Reject"; readonly reason: string }
-  | { readonly _tag: "GiveUp" }
-
-const decide = (call: RunView.ToolCall, tool: Tool.Any | undefined, asks: boolean): Decision => {
-  const { approval, state } = call
-  switch (state) {
-    case "suspended":
-      return approval === undefined
-        ? { _tag: "Wait" }
-        : approval.approved
-          ? { _tag: "Execute" }
-          : { _tag: "Reject", reason: approval.reason }
-    case "executing":
-    case "unknown":
-      if (approval !== undefined) {
-        return approval.approved ? { _tag: "Execute" } : { _tag: "GiveUp" }
-      }
-      return mayRunAgain(tool) ? { _tag: "Execute" } : { _tag: "Wait" }
-    default:
-      return asks ? { _tag: "Ask" } : { _tag: "Execute" }
-  }
-}
-
-/**
- * Runs an agent to its end, or until it waits for a decision: asks the model, runs the tools that it calls, and asks
- * again. Everything is recorded as it happens, and what the model is asked with is what the ledger has.
- *
- * **Details**
- *
- * A tool runs at most once for each call: that it is about to run is committed first. When the process dies while it runs,
- * its outcome is unknown, and the agent waits for somebody who decides whether it may run again. An agent that is
- * interrupted is cancelled; one whose model or tool fails has failed; both can be run again, and go on.
- *
- * @category running
- * @since 0.1.0
- */
-export const run = <Tools extends Record<string, Tool.Any>, E = never, R = never>(
-  options: Options<Tools, E, R>
-): Effect.Effect<
-  Outcome,
-  E | AiError.AiError | Tool.HandlerError<Tools[keyof Tools]> | LedgerError.RecordError | LedgerError.CursorExpired,
-  R | LanguageModel.LanguageModel | Recorder.Recorder | EventStore.EventStore | Tool.HandlerServices<Tools[keyof Tools]>
-> => {
-  const { threadId, runId } = options
-  const recorded = Recorder.record({ threadId, runId })(loop(options))
-  return Effect.flatMap(Durability.Durability, (durability) =>
-    durability === "disabled" ? Effect.provide(recorded, unkept) : recorded
-  ) as never
-}
-
-/** With recording turned off, an agent remembers its conversation for as long as it runs. */
-const unkept = Recorder.layer().pipe(
-  Layer.provideMerge(MemoryEventStore.layer),
-  Layer.merge(Layer.succeed(Durability.Durability, "compacted"))
-)
-
 /** What a tool gave, as a part of the response. */
 const resultPart = (call: RunView.ToolCall, result: Tool.HandlerResult<Tool.Any>): Response.AnyPart =>
   Response.makePart("tool-result", {
@@ -196,25 +140,83 @@ const resultPart = (call: RunView.ToolCall, result: Tool.HandlerResult<Tool.Any>
     isFailure: result.isFailure
   })
 
-const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>, E, R>({
-  input,
-  maxSteps = 32,
-  onPart = () => Effect.void,
-  runId,
-  system,
-  threadId,
-  toolkit
-}: Options<Tools, E, R>) {
+const failed = (description: string): AiError.AiError =>
+  AiError.make({ module: "Agent", method: "run", reason: new AiError.UnknownError({ description }) })
+
+const invalid = (what: string): LedgerError.ValidationError =>
+  new LedgerError.ValidationError({ message: `validation error: ${what}` })
+
+/**
+ * Runs an agent to its end, or until it waits for a decision: asks the model, runs the tools that it calls, and asks
+ * again. Everything is recorded as it happens, and what the model is asked with is what the ledger has.
+ *
+ * **Details**
+ *
+ * A tool runs at most once for each call: that it is about to run is committed first. When the process dies while it runs,
+ * its outcome is unknown, and the agent waits for somebody who decides whether it may run again. An agent that is
+ * interrupted is cancelled; one whose model or tool fails has failed; both can be run again, and go on.
+ *
+ * **Gotchas**
+ *
+ * The recorder must not be `exact`, which keeps no messages. What a `Redaction` takes out is not in the conversation either;
+ * a call whose arguments had a secret runs in the process that got it from the model, and in no other. With recording turned
+ * off, nobody can be asked, so a call that needs an approval is denied.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = <Tools extends Record<string, Tool.Any>, E = never, R = never>(
+  options: Options<Tools, E, R>
+): Effect.Effect<
+  Outcome,
+  E | AiError.AiError | Tool.HandlerError<Tools[keyof Tools]> | LedgerError.RecordError | LedgerError.CursorExpired,
+  | R
+  | LanguageModel.LanguageModel
+  | Recorder.Recorder
+  | EventStore.EventStore
+  | Tool.HandlerServices<Tools[keyof Tools]>
+  | Tool.ParametersEncodingServices<Tools[keyof Tools]>
+> => {
+  const { runId, threadId } = options
+  return Effect.flatMap(Durability.Durability, (durability) => {
+    const isOff = durability === "disabled"
+    const recorded = Recorder.record({ threadId, runId })(loop(options, !isOff))
+    return isOff ? Effect.provide(recorded, unkept) : recorded
+  })
+}
+
+/** With recording turned off, an agent remembers its conversation for as long as it runs. */
+const unkept = Recorder.layer().pipe(
+  Layer.provideMerge(MemoryEventStore.layer),
+  Layer.merge(Layer.succeed(Durability.Durability, "compacted"))
+)
+
+const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>, E, R>(
+  {
+    input,
+    maxSteps = 32,
+    onPart = () => Effect.void,
+    parentRunId,
+    runId,
+    system,
+    threadId,
+    toolkit
+  }: Options<Tools, E, R>,
+  canAsk: boolean
+) {
   const run = yield* Run.Run
+  const redactor = yield* Redaction.Redaction
   const clock = yield* Clock.Clock
   const now = (): number => Math.floor(clock.currentTimeMillisUnsafe())
+  const one = Semaphore.makeUnsafe(1)
+  /** The arguments of calls as the model gave them: the ledger may have them without what is secret. */
+  const given = new Map<string, Schema.Json>()
 
-  /** Hands a part of our own to the ledger and to the app. */
-  const tell = (part: Response.AnyPart, sayings: ReturnType<typeof Parts.push>[1]) =>
-    Effect.andThen(say(run, sayings), onPart(part))
+  const tell = (part: Response.AnyPart, sayings: ReadonlyArray<Saying>): Effect.Effect<void, E, R> =>
+    one.withPermit(Effect.andThen(say(run, sayings), onPart(part)))
 
   /** A result that no tool gave. */
-  const answer = (call: RunView.ToolCall, data: Schema.Json, event: ReturnType<typeof ToolCall.failed>) =>
+  const answer = (call: RunView.ToolCall, data: Schema.Json, said: AgentEvent.AgentEvent) =>
     tell(
       Response.makePart("tool-result", {
         id: call.id,
@@ -225,60 +227,68 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
         encodedResult: data,
         isFailure: true
       }),
-      [{ _tag: "Event", event }]
+      [event(said)]
     )
 
+  const refuse = (call: RunView.ToolCall, why: string) => answer(call, why, ToolCall.failed(call, why, why))
+
+  const reject = (call: RunView.ToolCall, reason: string) => {
+    const data = { type: "execution-denied", reason }
+    return answer(call, data, ToolCall.rejected(call, data, reason))
+  }
+
   const execute = Effect.fnUntraced(function* (call: RunView.ToolCall) {
+    const args = given.get(call.id) ?? call.arguments
     if (!Object.hasOwn(toolkit.tools, call.name)) {
-      const message = `there is no tool ${JSON.stringify(call.name)}; there are ${Object.keys(toolkit.tools).join(", ")}`
-      return yield* answer(call, message, ToolCall.failed(call, message, message))
+      const names = Object.keys(toolkit.tools).join(", ")
+      return yield* refuse(call, `There is no tool ${JSON.stringify(call.name)}; there are ${names}.`)
     }
-    // Nothing may come between the claim and its commit, and the tool must not run before.
+    if (args === undefined || (redactor !== undefined && !given.has(call.id) && isRedacted(args))) {
+      return yield* refuse(call, "The call did not run: its arguments are not in the ledger as they were.")
+    }
+    // The tool must not run before this is committed.
     yield* Effect.orDie(
       run.fact("ToolCallExecuting", CanonicalEvent.payloads.ToolCallExecuting, { id: call.id, name: call.name })
     )
     yield* run.flush()
-    yield* toolkit.handle(call.name, call.arguments as never, call.id).pipe(
+    let isDone = false
+    yield* toolkit.handle(call.name, args as never, call.id).pipe(
       Stream.unwrap,
+      Stream.tapCause((cause) => {
+        const why = Parts.messageOf(Cause.squash(cause))
+        return Cause.hasInterruptsOnly(cause) ? Effect.void : run.emit(ToolCall.failed(call, why, why))
+      }),
       Stream.runForEach((result) => {
         const part = resultPart(call, result as Tool.HandlerResult<Tool.Any>)
+        isDone ||= !result.preliminary
         return tell(part, Parts.push({ ...Parts.initial, startedAt: 0 }, part, now())[1])
-      }),
-      Effect.onExit((exit) => {
-        if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) {
-          return Effect.void
-        }
-        const error = Cause.squash(exit.cause)
-        const message = error instanceof Error ? error.message : String(error)
-        return run.emit(ToolCall.failed(call, message, message))
       })
     )
+    if (!isDone) {
+      yield* refuse(call, "The tool gave no result.")
+    }
   })
 
-  const resolve = Effect.fnUntraced(function* (call: RunView.ToolCall, messages: ReadonlyArray<Prompt.Message>) {
-    const tool = Object.hasOwn(toolkit.tools, call.name) ? toolkit.tools[call.name] : undefined
-    const asks = tool !== undefined && call.state === "ready" && (yield* needsApproval(tool, call, messages))
-    const decision = decide(call, tool, asks)
-    switch (decision._tag) {
-      case "Execute":
-        return yield* execute(call)
-      case "Reject": {
-        const data = { type: "execution-denied", reason: decision.reason }
-        return yield* answer(call, data, ToolCall.rejected(call, data, decision.reason))
-      }
-      case "GiveUp": {
-        const data = Thread.unanswered(call)
-        return yield* answer(call, data, ToolCall.failed(call, data, data))
-      }
-      case "Ask": {
-        const approvalId = `approve ${call.id}`
-        return yield* tell(Response.makePart("tool-approval-request", { approvalId, toolCallId: call.id }), [
-          { _tag: "Event", event: ToolCall.suspended({ ...call, arguments: call.arguments ?? null }, approvalId) }
-        ])
-      }
-      case "Wait":
-        return
+  /** Does with a call what can be done without anybody. */
+  const act = Effect.fnUntraced(function* (call: RunView.ToolCall, messages: ReadonlyArray<Prompt.Message>) {
+    const { approval, state } = call
+    if (approval !== undefined) {
+      return yield* approval.approved
+        ? execute(call)
+        : state === "suspended"
+          ? reject(call, approval.reason)
+          : refuse(call, Thread.unanswered(call))
     }
+    const tool = Object.hasOwn(toolkit.tools, call.name) ? toolkit.tools[call.name] : undefined
+    if (state !== "ready" || tool === undefined || !(yield* needsApproval(tool, call, messages))) {
+      return yield* execute(call)
+    }
+    if (!canAsk) {
+      return yield* reject(call, "recording is turned off, so that nobody can approve it")
+    }
+    const approvalId = `approve ${call.id}`
+    const asked = ToolCall.suspended({ ...call, arguments: call.arguments ?? null }, approvalId)
+    return yield* tell(Response.makePart("tool-approval-request", { approvalId, toolCallId: call.id }), [event(asked)])
   })
 
   const infer = Effect.fnUntraced(function* (prompt: Prompt.Prompt) {
@@ -289,97 +299,130 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
       disableToolCallResolution: true,
       toolCallValidation: "deferred"
     }).pipe(
-      Stream.runForEachArray((parts) =>
-        Effect.forEach(
-          parts as ReadonlyArray<Response.AnyPart>,
-          (part) => {
-            const [next, sayings] = Parts.push(inference, part, now())
-            inference = next
-            return tell(part, sayings)
-          },
-          { discard: true }
-        )
-      )
-    )
-    if (inference.error !== undefined) {
-      return yield* AiError.make({
-        module: "Agent",
-        method: "run",
-        reason: new AiError.UnknownError({ description: inference.error })
+      Stream.runForEach((part: Response.AnyPart) => {
+        const [next, sayings] = Parts.push(inference, part, now())
+        inference = next
+        const told = tell(part, sayings)
+        return part.type === "error" ? Effect.andThen(told, Effect.fail(failed(Parts.messageOf(part.error)))) : told
       })
+    )
+    if (inference.finishReason === undefined) {
+      return yield* failed("the response broke off before it was finished")
     }
-    return inference
+    given.clear()
+    for (const [id, call] of Object.entries(inference.calls)) {
+      if (call.arguments !== undefined) {
+        given.set(id, call.arguments)
+      }
+    }
+    return inference.hasSaid
   })
 
-  const finish = (outcome: Outcome, termination: ReturnType<typeof terminationOf>) =>
-    Effect.as(run.emit({ _tag: "RunFinish", threadId, runId, termination, result: json(resultOf(outcome)) }), outcome)
+  const finish = (outcome: Outcome) => {
+    const result = outcome._tag === "Suspended" ? {} : { result: { text: outcome.text } }
+    return Effect.as(
+      run.emit({ _tag: "RunFinish", threadId, runId, termination: terminationOf(outcome), ...result }),
+      outcome
+    )
+  }
 
-  const seen = yield* Thread.read(threadId, Thread.empty)
-  let conversation = seen
-  yield* run.emit({ _tag: "RunStart", threadId, runId })
-  if (Thread.viewOf(seen, runId).messages.length === 0) {
+  yield* run.emit({ _tag: "RunStart", threadId, runId, ...(parentRunId === undefined ? {} : { parentRunId }) })
+  let conversation = yield* Thread.read(threadId, Thread.empty)
+  if (Thread.viewOf(conversation, runId).messages.length === 0) {
+    if (input.length === 0) {
+      return yield* invalid("the input of the agent is empty")
+    }
     yield* run.message(messageOf(input))
   }
-  let last: Parts.Inference | undefined
-  /** How many messages the last response was asked with: one that says nothing adds none. */
-  let asked = -1
+  /** How many turns there were when the model was asked last: a response that says nothing adds none. */
+  let asked: { readonly turns: number; readonly hasSaid: boolean } | undefined
   while (true) {
     yield* run.flush()
     conversation = yield* Thread.read(threadId, conversation)
     const turns = Thread.turns(conversation, runId)
-    const turn = turns.at(-1)
-    const open = openCalls(turn)
-    if (open.length > 0) {
-      const { content } = fromTurns(turns)
-      yield* Effect.forEach(open, (call) => resolve(call, content), { concurrency: "unbounded", discard: true })
-      yield* run.flush()
-      conversation = yield* Thread.read(threadId, conversation)
-      const waiting = openCalls(Thread.turns(conversation, runId).at(-1))
-      if (waiting.length > 0) {
-        return yield* finish({ _tag: "Suspended", calls: waiting }, { _tag: "Suspended" })
+    const own = turns.filter((turn) => turn.runId === runId)
+    const said = own.filter(({ message }) => message.role === "assistant" && message.partial !== true)
+    const turn = own.at(-1)
+    if (own[0]?.message.lost === true) {
+      return yield* invalid("the input of the agent is larger than a fact may be; raise maxEventBytes of the recorder")
+    }
+    if (turn === undefined || turns.length === asked?.turns) {
+      if (asked?.hasSaid === true) {
+        return yield* invalid(
+          "the ledger keeps no messages of the model, for its recorder is exact; an agent needs them"
+        )
       }
-      yield* run.emit({ _tag: "StepEnd" })
-      continue
+      return yield* finish({ _tag: "Finished", text: "" })
     }
-    const said = turn?.message.role === "assistant" ? turn : undefined
-    const saidNothing = turns.length === asked
-    if (saidNothing || (said !== undefined && ownCalls(said).length === 0 && last?.finishReason !== "pause")) {
-      const outcome = outcomeOf(last, saidNothing || said === undefined ? "" : textOf(said))
-      return yield* finish(outcome, terminationOf(outcome))
+    if (turn.message.role === "assistant") {
+      if (turn.calls.some(({ state }) => state === "suspended") && ownCalls(turn).length < turn.calls.length) {
+        return yield* failed("a tool that the provider runs needs an approval, which is not supported")
+      }
+      const reason = Thread.finishReason(turn)
+      const isCutOff = reason === "length" || reason === "content-filter" || reason === "error"
+      const open = openCalls(turn)
+      const next = isCutOff
+        ? open
+        : open.filter(
+            (call) => !isWaiting(call, Object.hasOwn(toolkit.tools, call.name) ? toolkit.tools[call.name] : undefined)
+          )
+      if (next.length > 0) {
+        const { content } = fromTurns(turns.slice(0, -1))
+        // What fails with one call must not leave in doubt what another one does.
+        const ends = yield* Effect.forEach(
+          next,
+          (call) =>
+            Effect.exit(
+              isCutOff ? refuse(call, "The response was cut off, and the call did not run.") : act(call, content)
+            ),
+          { concurrency: "unbounded" }
+        )
+        yield* Exit.asVoidAll(ends)
+        yield* run.emit({ _tag: "StepEnd" })
+        continue
+      }
+      if (open.length > 0) {
+        return yield* finish({ _tag: "Suspended", calls: open })
+      }
+      if (reason === "error") {
+        return yield* failed("the provider ended its response with an error")
+      }
+      if (isCutOff || (ownCalls(turn).length === 0 && reason !== "pause")) {
+        return yield* finish(outcomeOf(reason, textOf(turn)))
+      }
     }
-    const steps = Thread.viewOf(conversation, runId).messages.filter(({ role }) => role === "assistant").length
-    if (steps >= maxSteps) {
-      const outcome: Outcome = { _tag: "Stopped", code: "max_steps", text: said === undefined ? "" : textOf(said) }
-      return yield* finish(outcome, terminationOf(outcome))
+    if (said.length >= maxSteps) {
+      const last = said.at(-1)
+      return yield* finish({ _tag: "Stopped", code: "max_steps", text: last === undefined ? "" : textOf(last) })
     }
-    asked = turns.length
-    last = yield* infer(fromTurns(turns))
+    asked = { turns: turns.length, hasSaid: yield* infer(fromTurns(turns)) }
   }
 })
 
+/** Whether a text of the value is one that `Redaction.fromSecrets` leaves. */
+const isRedacted = (value: Schema.Json): boolean => JSON.stringify(value).includes("<redacted>")
+
 /** What the last response came to. */
-const outcomeOf = (inference: Parts.Inference | undefined, text: string): Outcome => {
-  switch (inference?.finishReason) {
+const outcomeOf = (reason: string | undefined, text: string): Outcome => {
+  switch (reason) {
     case "length":
-      return { _tag: "Stopped", code: "length", text }
+      return { _tag: "Stopped", code: reason, text }
     case "content-filter":
-      return { _tag: "Blocked", reason: "content-filter", text }
+      return { _tag: "Blocked", reason, text }
     default:
       return { _tag: "Finished", text }
   }
 }
 
-const terminationOf = (outcome: Outcome) => {
+const terminationOf = (outcome: Outcome): Lifecycle.TerminationReason => {
   switch (outcome._tag) {
     case "Finished":
-      return { _tag: "NaturalEnd" } as const
+      return { _tag: "NaturalEnd" }
     case "Suspended":
-      return { _tag: "Suspended" } as const
+      return { _tag: "Suspended" }
     case "Stopped":
-      return { _tag: "Stopped", code: outcome.code } as const
+      return { _tag: "Stopped", code: outcome.code }
     case "Blocked":
-      return { _tag: "Blocked", reason: outcome.reason } as const
+      return { _tag: "Blocked", reason: outcome.reason }
   }
 }
-
-const resultOf = (outcome: Outcome): object => (outcome._tag === "Suspended" ? {} : { text: outcome.text })

@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import { Run } from "@runledger/core"
-import { Clock, Effect, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, Stream } from "effect"
 import type { Response, Tool } from "effect/ai"
 import { event, say, type Saying } from "../internal/saying.ts"
 import * as Parts from "./Parts.ts"
 
-/** The runs in which a response broke off. */
+/** The runs in which a response failed that may be asked for again. */
 const brokenOff = new WeakSet<Run.RunShape>()
 
 /**
@@ -19,8 +19,9 @@ const brokenOff = new WeakSet<Run.RunShape>()
  * **Details**
  *
  * Texts and reasoning with what the provider says of them, calls with their arguments as the model wrote them, results,
- * requests for an approval, files, sources, the usage and how long the model took. When the stream is run again in the same
- * run after it broke off, what it said before is void.
+ * requests for an approval, files, sources, the usage and how long the model took. When the next stream is recorded in the
+ * same run after this one failed, what this one said is void. One whose reader stops before its end says what it said so far.
+ * A run takes one stream at a time.
  *
  * **Example** (A chat that is recorded)
  *
@@ -55,24 +56,35 @@ export const record = <Tools extends Record<string, Tool.Any>, E, R>(
       const run = yield* Run.Run
       const clock = yield* Clock.Clock
       let inference = Parts.initial
-      return Stream.mapArrayEffect(stream, (parts) =>
+      const recorded = Stream.mapArrayEffect(stream, (parts) =>
         Effect.suspend(() => {
           const now = Math.floor(clock.currentTimeMillisUnsafe())
-          const sayings: Array<Saying> = []
-          if (inference === Parts.initial && brokenOff.has(run)) {
-            sayings.push(event({ _tag: "StreamReset", reason: "the response broke off" }))
-          }
-          brokenOff.add(run)
+          const sayings: Array<Saying> = brokenOff.delete(run)
+            ? [event({ _tag: "StreamReset", reason: "the response before broke off" })]
+            : []
           for (const part of parts as ReadonlyArray<Response.AnyPart>) {
             const [next, said] = Parts.push(inference, part, now)
             inference = next
             sayings.push(...said)
             if (part.type === "finish") {
-              brokenOff.delete(run)
               sayings.push(event({ _tag: "StepEnd" }))
             }
           }
           return Effect.as(say(run, sayings), parts)
+        })
+      )
+      return Stream.onExit(recorded, (exit) =>
+        Effect.suspend(() => {
+          if (inference.startedAt === undefined || inference.finishReason !== undefined) {
+            return Effect.void
+          }
+          if (Exit.isSuccess(exit)) {
+            return run.emit({ _tag: "StepEnd" })
+          }
+          if (!Cause.hasInterruptsOnly(exit.cause)) {
+            brokenOff.add(run)
+          }
+          return Effect.void
         })
       )
     })

@@ -1,10 +1,11 @@
 /**
  * The parts of a model's response as what they say to the ledger: pure, one part at a time.
  */
-import { Json, type TokenUsage } from "@runledger/core"
+import type { TokenUsage } from "@runledger/core"
 import { type Schema, Struct } from "effect"
-import type { Response } from "effect/ai"
-import { sourceType } from "../internal/conversation.ts"
+import type { Prompt, Response } from "effect/ai"
+import { finishType, sourceType } from "../internal/conversation.ts"
+import * as File from "../internal/file.ts"
 import { json } from "../internal/json.ts"
 import { event, part, type Saying } from "../internal/saying.ts"
 import * as ToolCall from "../internal/toolCall.ts"
@@ -15,16 +16,17 @@ export interface Inference {
   /** When it began, and when the model last said something, in milliseconds since the epoch. */
   readonly startedAt: number | undefined
   readonly saidAt: number | undefined
-  /** The arguments of calls as far as they have come, and whole ones. */
-  readonly calls: Readonly<
-    Record<string, { readonly text: string; readonly name: string; readonly arguments?: Schema.Json }>
-  >
+  /** The calls that have been made, with their arguments when these are complete. */
+  readonly calls: Readonly<Record<string, { readonly name: string; readonly arguments?: Schema.Json }>>
+  /** The text that is being said, of those that are open. */
+  readonly current: { readonly _tag: "Text" | "Reasoning"; readonly id: string } | undefined
   /** What the provider said of the texts that are open. */
   readonly metadata: Readonly<Record<string, Response.ProviderMetadata>>
   /** Files and sources that came in the middle of a text: they stand after it. */
   readonly held: ReadonlyArray<Saying>
   readonly finishReason: Response.FinishReason | undefined
-  readonly error: string | undefined
+  /** Whether it has said anything. */
+  readonly hasSaid: boolean
 }
 
 /** A response of which nothing has come yet. */
@@ -33,10 +35,11 @@ export const initial: Inference = {
   startedAt: undefined,
   saidAt: undefined,
   calls: {},
+  current: undefined,
   metadata: {},
   held: [],
   finishReason: undefined,
-  error: undefined
+  hasSaid: false
 }
 
 const merge = (
@@ -73,22 +76,17 @@ const usageOf = ({ inputTokens, outputTokens }: Response.Usage): TokenUsage.Toke
   )
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** What an error says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-/** The arguments of a call: those that the model wrote, for a decoded value need not be JSON. */
-const argumentsOf = (text: string, params: unknown): Schema.Json => {
-  try {
-    return text === "" ? json(params) : (Json.parse(text) as Schema.Json)
-  } catch {
-    return json(params)
-  }
-}
+const outputOf = (part: Prompt.ToolModelOutputPart): Schema.Json =>
+  json(part.type === "file" ? { ...part, data: File.keep(part.data) } : part)
 
 const resultOf = (part: Response.ToolResultPart<string, unknown, unknown>): Saying => {
   const metadata = {
     ...(part.providerExecuted ? { providerExecuted: true } : {}),
     ...(isEmpty(part.metadata) ? {} : { providerMetadata: json(part.metadata) }),
-    ...(part.modelOutput === undefined ? {} : { modelOutput: json(part.modelOutput) })
+    ...(part.modelOutput === undefined ? {} : { modelOutput: part.modelOutput.map(outputOf) })
   }
   const data = json(part.encodedResult)
   return event(
@@ -100,6 +98,9 @@ const resultOf = (part: Response.ToolResultPart<string, unknown, unknown>): Sayi
 
 type Step = readonly [Inference, ReadonlyArray<Saying>]
 
+/** Texts and thoughts may have the same id. */
+const keyOf = ({ id, type }: { readonly id: string; readonly type: string }): string => `${type.split("-")[0]} ${id}`
+
 /** Says a part that belongs to no text, or holds it back until the texts that are open have ended. */
 const beside = (state: Inference, saying: Saying): Step =>
   isEmpty(state.metadata) ? [state, [saying]] : [{ ...state, held: [...state.held, saying] }, []]
@@ -109,26 +110,32 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
   switch (next.type) {
     case "text-start":
     case "reasoning-start":
-      return [{ ...state, metadata: { ...state.metadata, [next.id]: next.metadata } }, []]
+      return [{ ...state, metadata: { ...state.metadata, [keyOf(next)]: next.metadata } }, []]
     case "text-delta":
     case "reasoning-delta": {
       const metadata = isEmpty(next.metadata)
         ? state.metadata
-        : { ...state.metadata, [next.id]: merge(state.metadata[next.id], next.metadata) }
-      const { delta } = next
+        : { ...state.metadata, [keyOf(next)]: merge(state.metadata[keyOf(next)], next.metadata) }
+      const { delta, id } = next
+      const _tag = next.type === "text-delta" ? "Text" : "Reasoning"
+      const { current } = state
+      // Two texts that are said in turns are two parts.
+      const isOther = current !== undefined && current._tag === _tag && current.id !== id
       return [
-        { ...state, metadata },
-        [event(next.type === "text-delta" ? { _tag: "TextDelta", delta } : { _tag: "ReasoningDelta", delta })]
+        { ...state, metadata, current: { _tag, id } },
+        [
+          ...(isOther ? [part({ _tag, text: "", metadata: {} })] : []),
+          event({ _tag: _tag === "Text" ? "TextDelta" : "ReasoningDelta", delta })
+        ]
       ]
     }
     case "text-end":
     case "reasoning-end": {
-      const { [next.id]: known, ...metadata } = state.metadata
+      const { [keyOf(next)]: known, ...metadata } = state.metadata
       const ended = json(merge(known, next.metadata))
       const said = part({ _tag: next.type === "text-end" ? "Text" : "Reasoning", text: "", metadata: ended })
-      return isEmpty(metadata)
-        ? [{ ...state, metadata, held: [] }, [said, ...state.held]]
-        : [{ ...state, metadata }, [said]]
+      const after = { ...state, metadata, current: undefined }
+      return isEmpty(metadata) ? [{ ...after, held: [] }, [said, ...state.held]] : [after, [said]]
     }
     case "text":
       return [
@@ -148,26 +155,18 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
       ]
     case "tool-params-start": {
       const { id, name } = next
-      return [
-        { ...state, calls: { ...state.calls, [id]: { name, text: "" } } },
-        [event({ _tag: "ToolCallStart", id, name })]
-      ]
+      return [{ ...state, calls: { ...state.calls, [id]: { name } } }, [event({ _tag: "ToolCallStart", id, name })]]
     }
-    case "tool-params-delta": {
-      const { delta, id } = next
-      const { name = "", text = "" } = state.calls[id] ?? {}
-      return [
-        { ...state, calls: { ...state.calls, [id]: { name, text: text + delta } } },
-        [event({ _tag: "ToolCallDelta", id, argsDelta: delta })]
-      ]
-    }
+    case "tool-params-delta":
+      return [state, [event({ _tag: "ToolCallDelta", id: next.id, argsDelta: next.delta })]]
     case "tool-call": {
       const { id, name } = next
       const known = state.calls[id]
-      const args = argumentsOf(known?.text ?? "", next.params)
+      // Providers mend what the model wrote, so it is not the text of the deltas that counts.
+      const args = json(next.params)
       const metadata = metadataOf(next.metadata, next.providerExecuted === true)
       return [
-        { ...state, calls: { ...state.calls, [id]: { name, text: known?.text ?? "", arguments: args } } },
+        { ...state, calls: { ...state.calls, [id]: { name, arguments: args } } },
         [
           ...(known === undefined ? [event({ _tag: "ToolCallStart", id, name })] : []),
           event({ _tag: "ToolCallReady", id, name, arguments: args }),
@@ -218,14 +217,15 @@ const said = (state: Inference, next: Response.AnyPart, now: number): Step => {
         { ...state, held: [], finishReason: next.reason },
         [
           ...state.held,
+          ...(next.reason === "stop" || next.reason === "tool-calls"
+            ? []
+            : [part({ _tag: "Data", mediaType: finishType, data: { reason: next.reason } })]),
           event({ _tag: "InferenceComplete", model: state.model, usage: usageOf(next.usage), durationMs })
         ]
       ]
     }
-    case "error": {
-      const message = messageOf(next.error)
-      return [{ ...state, error: message }, [event({ _tag: "Error", message })]]
-    }
+    case "error":
+      return [state, [event({ _tag: "Error", message: messageOf(next.error) })]]
     default:
       return [state, []]
   }
@@ -238,12 +238,14 @@ const partTypeId = "~effect/ai/Response/Part" as const
 const isOfModel = ({ type }: Response.AnyPart): boolean =>
   type !== "finish" && type !== "tool-result" && type !== "tool-approval-request"
 
+const says = ({ type }: Response.AnyPart): boolean => type === "text-delta" || type === "text" || type === "tool-call"
+
 /** What a part says to the ledger, and the response after it; the first one begins a step. */
 export const push = (state: Inference, next: Response.AnyPart, now: number): Step => {
   const begun = state.startedAt === undefined ? { ...state, startedAt: now } : state
   const [after, sayings] = said(begun, next, now)
   return [
-    isOfModel(next) ? { ...after, saidAt: now } : after,
+    isOfModel(next) ? { ...after, saidAt: now, hasSaid: after.hasSaid || says(next) } : after,
     state.startedAt === undefined ? [event({ _tag: "StepStart", messageId: "" }), ...sayings] : sayings
   ]
 }

@@ -4,6 +4,7 @@
 import type { Message, RunView } from "@runledger/core"
 import { Prompt } from "effect/ai"
 import * as Thread from "../internal/conversation.ts"
+import * as File from "../internal/file.ts"
 
 type Options = { readonly options: Prompt.ProviderOptions }
 
@@ -15,14 +16,18 @@ const optionsOf = (metadata: unknown): Options => {
 
 const fileOf = ({ data, mediaType, metadata }: Extract<Message.Part, { readonly _tag: "Data" }>): Prompt.FilePart => {
   const { fileName } = Object(Object(metadata).runledger)
-  const url = Object(data).url
   return Prompt.makePart("file", {
     mediaType,
-    data: typeof url === "string" ? new URL(url) : String(data),
+    data: File.restore(data),
     ...(typeof fileName === "string" ? { fileName } : {}),
     ...optionsOf(metadata)
   })
 }
+
+const outputOf = (part: Prompt.ToolModelOutputPart): Prompt.ToolModelOutputPart =>
+  part.type === "file"
+    ? Prompt.makePart("file", { ...part, data: File.restore(part.data) })
+    : Prompt.makePart("text", part)
 
 const resultOf = (call: RunView.ToolCall, providerExecuted: boolean): Prompt.ToolResultPart => {
   const { id, name, result, state } = call
@@ -32,9 +37,9 @@ const resultOf = (call: RunView.ToolCall, providerExecuted: boolean): Prompt.Too
     id,
     name,
     isFailure: state !== "succeeded",
-    result: isDone ? result?.data : Thread.unanswered(call),
+    result: isDone ? (result === undefined ? Thread.tooLarge : result.data) : Thread.unanswered(call),
     providerExecuted,
-    ...(isDone && Array.isArray(modelOutput) ? { modelOutput } : {}),
+    ...(isDone && Array.isArray(modelOutput) ? { modelOutput: modelOutput.map(outputOf) } : {}),
     ...optionsOf(isDone ? providerMetadata : undefined)
   })
 }
@@ -51,19 +56,22 @@ const userParts = (parts: ReadonlyArray<Message.Part>): ReadonlyArray<Prompt.Use
     }
   })
 
-const assistantParts = ({ calls, message }: Thread.Turn): ReadonlyArray<Prompt.AssistantMessagePart> =>
-  message.parts.flatMap((part): ReadonlyArray<Prompt.AssistantMessagePart> => {
+const assistantParts = (turn: Thread.Turn): ReadonlyArray<Prompt.AssistantMessagePart> => {
+  const { calls, message } = turn
+  const isPaused = Thread.finishReason(turn) === "pause"
+  return message.parts.flatMap((part): ReadonlyArray<Prompt.AssistantMessagePart> => {
     switch (part._tag) {
       case "Text":
         return [Prompt.makePart("text", { text: part.text, ...optionsOf(part.metadata) })]
       case "Reasoning":
         return [Prompt.makePart("reasoning", { text: part.text, ...optionsOf(part.metadata) })]
       case "Data":
-        return part.mediaType === Thread.sourceType || part.mediaType === Thread.customType ? [] : [fileOf(part)]
+        return Thread.isOurs(part) ? [] : [fileOf(part)]
       case "ToolCall": {
         const call = calls.find(({ id }) => id === part.id)
         const providerExecuted = Thread.isProviderExecuted(part)
-        if (call === undefined || (providerExecuted && !Thread.isDone(call))) {
+        // A response that pauses goes on with what the provider was about to do.
+        if (call === undefined || (providerExecuted && !Thread.isDone(call) && !isPaused)) {
           return []
         }
         const made = Prompt.makePart("tool-call", {
@@ -73,10 +81,11 @@ const assistantParts = ({ calls, message }: Thread.Turn): ReadonlyArray<Prompt.A
           providerExecuted,
           ...optionsOf(part.metadata)
         })
-        return providerExecuted ? [made, resultOf(call, true)] : [made]
+        return providerExecuted && Thread.isDone(call) ? [made, resultOf(call, true)] : [made]
       }
     }
   })
+}
 
 const messagesOf = (turn: Thread.Turn): ReadonlyArray<Prompt.Message> => {
   const { calls, message } = turn

@@ -45,10 +45,13 @@ const keyOf = (runId: string, { ordinal = 0 }: RunView.RunMessage, callId: strin
 const endedBefore = (view: RunView.RunView, fact: CanonicalEvent.CanonicalEvent) => {
   const id = fact.kind === "ToolCallReady" ? String(Object(fact.payload).id) : undefined
   const call = id === undefined ? undefined : RunView.call(view, id)
+  if (call === undefined || RunView.isOpen(call)) {
+    return undefined
+  }
   const message = view.messages.findLast(({ parts }) =>
     parts.some((part) => part._tag === "ToolCall" && part.id === id)
   )
-  return call === undefined || RunView.isOpen(call) || message === undefined ? undefined : { call, message }
+  return message === undefined ? undefined : { call, message }
 }
 
 const push = (conversation: Conversation, fact: CanonicalEvent.CanonicalEvent): Conversation => {
@@ -104,6 +107,20 @@ export interface Turn {
 export const sourceType = "application/vnd.runledger.source+json"
 export const customType = "application/vnd.runledger.custom+json"
 
+/** Why a response ended, where that was not because the model had said everything. */
+export const finishType = "application/vnd.runledger.finish+json"
+
+/** Whether a part is one of ours, which a model is not told of. */
+export const isOurs = ({ mediaType }: Extract<Message.Part, { readonly _tag: "Data" }>): boolean =>
+  mediaType.startsWith("application/vnd.runledger.")
+
+/** Why the response ended that said a message; undefined when the model had said everything. */
+export const finishReason = ({ message }: Turn): string | undefined => {
+  const finish = message.parts.find((part) => part._tag === "Data" && part.mediaType === finishType)
+  const reason = finish?._tag === "Data" ? Object(finish.data).reason : undefined
+  return typeof reason === "string" ? reason : undefined
+}
+
 /** Whether a provider ran the tool itself. */
 export const isProviderExecuted = (part: Extract<Message.Part, { readonly _tag: "ToolCall" }>): boolean =>
   Object(Object(part.metadata).runledger).providerExecuted === true
@@ -130,6 +147,9 @@ const partsOf = (
     : parts.filter((part) => part._tag === "Text" || (part._tag === "ToolCall" && begun.has(part.id)))
 }
 
+/** What is told of a message that the ledger could not keep as it was. */
+const lost: ReadonlyArray<Message.Part> = [{ _tag: "Text", text: "[This message was too large to be kept.]" }]
+
 const turnsOf = (view: RunView.RunView, earlier: Conversation["earlier"], goesOn: boolean): ReadonlyArray<Turn> =>
   view.messages.flatMap((message, index) => {
     const all = message.parts.flatMap((part) => {
@@ -140,25 +160,32 @@ const turnsOf = (view: RunView.RunView, earlier: Conversation["earlier"], goesOn
       const call = Option.getOrElse(known, () => RunView.call(view, part.id))
       return call === undefined ? [] : [call]
     })
-    const parts = partsOf(message, all, goesOn || index < view.messages.length - 1)
+    const kept = partsOf(message, all, goesOn || index < view.messages.length - 1)
+    const parts = kept.length === 0 && message.lost === true ? lost : kept
     const ids = new Set(parts.flatMap((part) => (part._tag === "ToolCall" ? [part.id] : [])))
     const calls = all.filter(({ id }) => ids.has(id))
     return parts.length === 0 ? [] : [{ runId: view.runId, message: { ...message, parts }, calls }]
   })
 
 /**
- * What was said, in order; of `runId`, which goes on, without what its model had not finished. Runs that others started in
- * the same thread have conversations of their own.
+ * What was said, in order. With `runId`, up to this run, which goes on: what its model had not finished is left out, and
+ * runs that began later are none of its conversation. Runs that others started in the same thread have their own.
  */
-export const turns = (conversation: Conversation, runId?: string): ReadonlyArray<Turn> =>
-  conversation.runs.flatMap((id) => {
+export const turns = (conversation: Conversation, runId?: string): ReadonlyArray<Turn> => {
+  const { earlier, runs } = conversation
+  const upTo = runId === undefined ? -1 : runs.indexOf(runId)
+  return (upTo === -1 ? runs : runs.slice(0, upTo + 1)).flatMap((id) => {
     const view = viewOf(conversation, id)
-    return view.parentRunId === undefined ? turnsOf(view, conversation.earlier, id === runId) : []
+    return id === runId || view.parentRunId === undefined ? turnsOf(view, earlier, id === runId) : []
   })
+}
 
 /** Whether a call came to an end that its model can be told of. */
 export const isDone = ({ state }: RunView.ToolCall): boolean =>
   state === "succeeded" || state === "failed" || state === "rejected" || state === "timed_out"
+
+/** What the model is told of a result that the ledger could not keep. */
+export const tooLarge = "The result was too large to be kept."
 
 /** What the model is told of a call that has no result, and will have none. */
 export const unanswered = ({ state }: RunView.ToolCall): string => {

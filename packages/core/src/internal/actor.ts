@@ -537,7 +537,7 @@ class RunActor implements Actor, Parent {
       } else {
         this.early = [...this.early, { normalized: fact, occurredAt: this.shared.now() }]
       }
-      return this.lane.credit() ?? Effect.void
+      return this.credit() ?? Effect.void
     })
   }
 

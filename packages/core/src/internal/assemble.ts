@@ -69,12 +69,17 @@ const call = (open: OpenMessage, id: string, name: string): OpenMessage =>
     ? open
     : { ...open, parts: [...closed(open), { _tag: "ToolCall", id, name }], piece: undefined }
 
+/** About how much a part holds beside its text. */
+const sizeBeside = ({ metadata, ...part }: Part): number =>
+  (metadata === undefined ? 0 : JSON.stringify(metadata).length) +
+  (part._tag === "Data" ? (typeof part.data === "string" ? part.data.length : JSON.stringify(part.data).length) : 0)
+
 /** A part that no event brings; a text goes on with the one that is open, a call is the one with its id. */
 const join = (open: OpenMessage, part: Part): OpenMessage => {
   switch (part._tag) {
     case "Text":
     case "Reasoning": {
-      const size = open.size + part.text.length
+      const size = open.size + part.text.length + sizeBeside(part)
       return goesOn(open.piece, part._tag)
         ? { ...open, piece: { ...part, text: open.piece.text + part.text }, size }
         : { ...open, parts: closed(open), piece: part, size }
@@ -91,7 +96,7 @@ const join = (open: OpenMessage, part: Part): OpenMessage => {
         ...open,
         parts: [...closed(open), part],
         piece: undefined,
-        size: open.size + (typeof part.data === "string" ? part.data.length : 0)
+        size: open.size + sizeBeside(part)
       }
   }
 }
