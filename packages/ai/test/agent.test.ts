@@ -492,6 +492,24 @@ describe("an agent", () => {
     }).pipe(inMemory, Effect.provideService(Redaction.Redaction, Redaction.fromSecrets([Redacted.make("sesame")])))
   })
 
+  it.effect("runs no call in another process with arguments that are not whole", () => {
+    const used = toolsThat()
+    return Effect.gen(function* () {
+      const model = [
+        answer(call("1", "delete", { path: "sesame" }), call("2", "delete", { path: "plain" })),
+        answer(text("Done."))
+      ]
+      assert.strictEqual((yield* agent().pipe(Effect.provide(process(model, used))))._tag, "Suspended")
+      for (const callId of ["1", "2"]) {
+        yield* Approval.decide({ callId, approved: true })
+      }
+      assert.strictEqual((yield* agent().pipe(Effect.provide(process(model, used))))._tag, "Finished")
+      assert.deepStrictEqual(used.done, ["delete plain"])
+      const { view } = yield* viewOf()
+      assert.strictEqual(RunView.call(view, "1")?.state, "failed")
+    }).pipe(inMemory, Effect.provideService(Redaction.Redaction, Redaction.fromSecrets([Redacted.make("sesame")])))
+  })
+
   it.effect("denies what needs an approval when nothing is recorded, for nobody could be asked", () => {
     const used = toolsThat()
     return Effect.gen(function* () {

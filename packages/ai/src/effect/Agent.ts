@@ -8,6 +8,7 @@ import {
   CanonicalEvent,
   Durability,
   type EventStore,
+  Json,
   LedgerError,
   type Lifecycle,
   MemoryEventStore,
@@ -158,9 +159,9 @@ const invalid = (what: string): LedgerError.ValidationError =>
  *
  * **Gotchas**
  *
- * The recorder must not be `exact`, which keeps no messages. What a `Redaction` takes out is not in the conversation either;
- * a call whose arguments had a secret runs in the process that got it from the model, and in no other. With recording turned
- * off, nobody can be asked, so a call that needs an approval is denied.
+ * The recorder must not be `exact`, which keeps no messages. What a `Redaction` takes out is not in the conversation either:
+ * where there is one, a call runs in the process that got it from the model, and in another only when it was approved there
+ * and had no secret. With recording turned off, nobody can be asked, so a call that needs an approval is denied.
  *
  * @category running
  * @since 0.1.0
@@ -243,7 +244,7 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
       const names = Object.keys(toolkit.tools).join(", ")
       return yield* refuse(call, `There is no tool ${JSON.stringify(call.name)}; there are ${names}.`)
     }
-    if (args === undefined || (redactor !== undefined && !given.has(call.id) && isRedacted(args))) {
+    if (args === undefined || (redactor !== undefined && !given.has(call.id) && !hasWhole(call))) {
       return yield* refuse(call, "The call did not run: its arguments are not in the ledger as they were.")
     }
     // The tool must not run before this is committed.
@@ -287,7 +288,9 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
       return yield* reject(call, "recording is turned off, so that nobody can approve it")
     }
     const approvalId = `approve ${call.id}`
-    const asked = ToolCall.suspended({ ...call, arguments: call.arguments ?? null }, approvalId)
+    const args = call.arguments ?? null
+    const isWhole = redactor !== undefined && Json.canonical(args) === Json.canonical(given.get(call.id) ?? null)
+    const asked = ToolCall.suspended({ ...call, arguments: args }, approvalId, isWhole ? { wholeArguments: true } : {})
     return yield* tell(Response.makePart("tool-approval-request", { approvalId, toolCallId: call.id }), [event(asked)])
   })
 
@@ -399,8 +402,8 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
   }
 })
 
-/** Whether a text of the value is one that `Redaction.fromSecrets` leaves. */
-const isRedacted = (value: Schema.Json): boolean => JSON.stringify(value).includes("<redacted>")
+/** Whether the ledger is known to have the arguments of a call as the model gave them. */
+const hasWhole = ({ result }: RunView.ToolCall): boolean => result?.metadata["wholeArguments"] === true
 
 /** What the last response came to. */
 const outcomeOf = (reason: string | undefined, text: string): Outcome => {

@@ -44,7 +44,7 @@ export const rejected = (
 ): AgentEvent.AgentEvent => failed(call, data, reason, { rejected: true })
 
 /** The call waits for a permission, which is asked for under `approvalId`. */
-export const suspended = (call: ToolCall, approvalId: string): AgentEvent.AgentEvent =>
+export const suspended = (call: ToolCall, approvalId: string, metadata: Metadata = {}): AgentEvent.AgentEvent =>
   done(
     call.id,
     Tool.suspended(call.name, `${call.name} needs an approval`, {
@@ -57,5 +57,5 @@ export const suspended = (call: ToolCall, approvalId: string): AgentEvent.AgentE
       pending: { id: call.id, name: call.name, arguments: call.arguments },
       resumeMode: "replay_tool_call"
     }),
-    {}
+    metadata
   )
