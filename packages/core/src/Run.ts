@@ -104,6 +104,12 @@ export interface RunShape {
   readonly part: (part: Part) => Effect.Effect<void>
 
   /**
+   * Records what the model has said so far of its message, as a partial one: what follows must not be in the ledger without
+   * it. The whole message takes its place.
+   */
+  readonly messageSoFar: Effect.Effect<void>
+
+  /**
    * Records a fact of the app's own, a domain event. Its payload is the value, encoded by the schema; a kind of
    * Runledger's has the schema that is in `CanonicalEvent.payloads`.
    */

@@ -584,7 +584,8 @@ const made = (
     case "ToolCallReady":
       return withCall(assembled(view, fact, { _tag: "ToolCallReady", id, name, arguments: null }), fact, id, {
         name,
-        state: "ready",
+        // Who reads a stream late may hear of a call when its tool runs already.
+        ...(call(view, id)?.state === "executing" ? {} : { state: "ready" }),
         arguments: payloadOf(kind, fact)?.arguments
       })
     case "ToolCallCancelled": {

@@ -14,7 +14,8 @@ import {
   Normalizer,
   Recorder,
   Redaction,
-  Run
+  Run,
+  RunView
 } from "@runledger/core"
 import { Arbitraries } from "@runledger/testing"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Redacted, Schema, Scope, Stream } from "effect"
@@ -826,6 +827,35 @@ describe("a part that no event brings", () => {
           parts: [file, { _tag: "Text", text: "ab", metadata: { provider: 1 } }],
           fromOrdinal: 2
         })
+      })
+    )
+  )
+})
+
+describe("the message so far", () => {
+  it.effect("is kept as a partial one, of which the whole takes the place", () =>
+    recording(
+      Effect.gen(function* () {
+        yield* Recorder.record(ids)(
+          Effect.gen(function* () {
+            const run = yield* Run.Run
+            yield* run.messageSoFar
+            yield* run.emitAll([text("a"), text("b")])
+            yield* run.messageSoFar
+            yield* run.emitAll([text("c"), { _tag: "InferenceComplete", model: "m", durationMs: 1 }])
+          })
+        )
+        const facts = yield* factsOf("r")
+        const said = facts.flatMap(({ kind, payload }) => (kind === "MessageCommitted" ? [payload] : []))
+        assert.deepStrictEqual<unknown>(said, [
+          { role: "assistant", parts: [{ _tag: "Text", text: "ab" }], fromOrdinal: 2, partial: true },
+          { role: "assistant", parts: [{ _tag: "Text", text: "abc" }], fromOrdinal: 2 }
+        ])
+        const { messages } = RunView.fromFacts("r", facts)
+        assert.deepStrictEqual<unknown>(
+          messages.map(({ parts }) => parts),
+          [[{ _tag: "Text", text: "abc" }]]
+        )
       })
     )
   )

@@ -669,7 +669,7 @@ describe("calls", () => {
   it("are known once, executing when a process has begun them", () => {
     const calls = Calls.executing(after(ready("1"), ready("2")), "1", "sh")
     assert.deepStrictEqual(calls, [open("2"), open("1", true)])
-    assert.deepStrictEqual(Calls.after(calls, ready("1")), [open("2"), open("1")])
+    assert.deepStrictEqual(Calls.after(calls, ready("1")), [open("2"), open("1", true)])
     assert.deepStrictEqual(Calls.after(calls, done("1")), [open("2")])
   })
 })

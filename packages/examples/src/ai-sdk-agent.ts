@@ -76,21 +76,22 @@ const model = new MockLanguageModelV4({
   }
 })
 
+const question = "The test of add.js fails. Mend it."
+
 const agent = (workDir: string) =>
   Effect.gen(function* () {
     const run = yield* Run.Run
-    const before = yield* AiSdk.conversation(ids.threadId, ids.runId)
-    const question = "The test of add.js fails. Mend it."
-    const { messages, waiting } =
-      before.messages.length > 0
-        ? before
-        : { messages: [{ role: "user" as const, content: question }], waiting: before.waiting }
-    if (before.messages.length === 0) {
-      yield* run.message({ role: "user", parts: [{ _tag: "Text", text: question }] })
-    }
+    const { hasFinished, messages, waiting } = yield* AiSdk.conversation(ids.threadId, ids.runId)
     if (waiting.length > 0) {
-      yield* run.emit({ _tag: "RunFinish", ...ids, termination: { _tag: "Suspended" } })
+      yield* AiSdk.suspend
       return 75
+    }
+    if (hasFinished) {
+      return 0
+    }
+    if (messages.length === 0) {
+      messages.push({ role: "user", content: question })
+      yield* run.message({ role: "user", parts: [{ _tag: "Text", text: question }] })
     }
     const tools = yield* AiSdk.tools(toolsIn(workDir))
     const result = streamText({ model, messages, tools, stopWhen: isStepCount(10) })

@@ -1,7 +1,7 @@
 /**
  * The conversation of a thread as messages of the AI SDK.
  */
-import type { EventStore, LedgerError, Message, RunView } from "@runledger/core"
+import { type EventStore, type LedgerError, type Message, Redaction, Run, RunView } from "@runledger/core"
 import type { AssistantModelMessage, JSONValue, ModelMessage, ToolModelMessage, UserModelMessage } from "ai"
 import { Effect } from "effect"
 import * as Thread from "../internal/conversation.ts"
@@ -14,8 +14,12 @@ type UserPart = Part<Exclude<UserModelMessage["content"], string>>
 type Output = Extract<ToolPart, { readonly type: "tool-result" }>["output"]
 
 /**
- * What was said in a thread, and the calls of the run that goes on which wait for somebody to decide. As long as there are
- * any, the model cannot be asked.
+ * What was said in a thread, and where the run stands that goes on.
+ *
+ * **Details**
+ *
+ * `waiting` are its calls that somebody must decide on: as long as there are any, the model cannot be asked, see
+ * {@link suspend}. `hasFinished` says that its model has said everything, so that there is nothing to ask it.
  *
  * @category models
  * @since 0.1.0
@@ -23,6 +27,7 @@ type Output = Extract<ToolPart, { readonly type: "tool-result" }>["output"]
 export interface Conversation {
   readonly messages: Array<ModelMessage>
   readonly waiting: ReadonlyArray<RunView.ToolCall>
+  readonly hasFinished: boolean
 }
 
 const optionsOf = (metadata: unknown): object => {
@@ -67,9 +72,9 @@ const resultOf = (call: RunView.ToolCall) => ({
   ...optionsOf(Object(call.result?.metadata).providerMetadata)
 })
 
-/** Whether a call has to wait, or was decided on: of a run that goes on, the answer of the AI SDK is to its request. */
-const isAsked = ({ approval, state }: RunView.ToolCall): boolean =>
-  state === "suspended" || (approval?.approved === true && (state === "unknown" || state === "executing"))
+/** Whether somebody has decided on a call that has no result yet: `streamText` is to act on it. */
+const isDecided = ({ approval, state }: RunView.ToolCall): boolean =>
+  approval !== undefined && (state === "suspended" || state === "unknown" || state === "executing")
 
 const isWaiting = ({ approval, state }: RunView.ToolCall): boolean =>
   approval === undefined && (state === "suspended" || state === "unknown" || state === "executing")
@@ -116,42 +121,54 @@ const assistantParts = ({ calls, message }: Thread.Turn, goesOn: boolean): Array
       case "ToolCall": {
         const call = calls.find(({ id }) => id === part.id)
         const providerExecuted = Thread.isProviderExecuted(part)
-        if (call === undefined || (providerExecuted && !Thread.isDone(call))) {
+        const isAnswered = goesOn && call !== undefined && isDecided(call)
+        if (call === undefined || (providerExecuted && !Thread.isDone(call) && !isAnswered)) {
           return []
         }
         const made = {
           type: "tool-call" as const,
           toolCallId: part.id,
           toolName: part.name,
-          input: call.arguments ?? {},
+          input: inputOf(call, part),
           ...(providerExecuted ? { providerExecuted } : {}),
           ...optionsOf(part.metadata)
         }
-        if (providerExecuted) {
-          return [made, resultOf(call)]
+        if (isAnswered) {
+          return [made, { type: "tool-approval-request", approvalId: approvalId(call), toolCallId: call.id }]
         }
-        return goesOn && isAsked(call)
-          ? [made, { type: "tool-approval-request", approvalId: approvalId(call), toolCallId: call.id }]
-          : [made]
+        return providerExecuted ? [made, resultOf(call)] : [made]
       }
     }
   })
 
-/** What is told of a call: its result, or what somebody decided on it, which `streamText` acts on. */
-const answerOf = (call: RunView.ToolCall, goesOn: boolean): ToolPart => {
-  if (!goesOn || !isAsked(call)) {
-    return resultOf(call)
-  }
+/** A call that the AI SDK found not valid may have a text where providers want an object. */
+const inputOf = (call: RunView.ToolCall, part: Extract<Message.Part, { readonly _tag: "ToolCall" }>): unknown => {
+  const isInvalid = Object(Object(part.metadata).runledger).invalid === true
+  return isInvalid && typeof call.arguments !== "object" ? {} : (call.arguments ?? {})
+}
+
+/** Whether the ledger has the arguments of a call as the model gave them. */
+const isWhole = (call: RunView.ToolCall, isRedacting: boolean): boolean =>
+  call.arguments !== undefined && (!isRedacting || call.result?.metadata["wholeArguments"] === true)
+
+/** The answer of somebody to a call, which `streamText` acts on. */
+const answerOf = (call: RunView.ToolCall, isRedacting: boolean): ToolPart => {
   const { approved = false, reason = "" } = call.approval ?? {}
+  const runs = approved && isWhole(call, isRedacting)
+  const why = approved
+    ? "its arguments are not in the ledger as they were"
+    : call.state === "suspended"
+      ? reason
+      : Thread.unanswered(call)
   return {
     type: "tool-approval-response",
     approvalId: approvalId(call),
-    approved,
-    ...(reason === "" ? {} : { reason })
+    approved: runs,
+    ...(runs || why === "" ? {} : { reason: why })
   }
 }
 
-const messagesOf = (turn: Thread.Turn, goesOn: boolean): ReadonlyArray<ModelMessage> => {
+const messagesOf = (turn: Thread.Turn, goesOn: boolean, isRedacting: boolean): ReadonlyArray<ModelMessage> => {
   const { calls, message } = turn
   if (message.role === "user") {
     return [{ role: "user", content: userParts(message.parts) }]
@@ -160,10 +177,20 @@ const messagesOf = (turn: Thread.Turn, goesOn: boolean): ReadonlyArray<ModelMess
   if (message.role !== "assistant" || content.length === 0) {
     return []
   }
-  const ours = new Set(
-    content.flatMap((part) => (part.type === "tool-call" && part.providerExecuted !== true ? [part.toolCallId] : []))
+  const theirs = new Set(
+    content.flatMap((part) => (part.type === "tool-call" && part.providerExecuted === true ? [part.toolCallId] : []))
   )
-  const answers = calls.filter(({ id }) => ours.has(id)).map((call) => answerOf(call, goesOn))
+  const made = new Set(content.flatMap((part) => (part.type === "tool-call" ? [part.toolCallId] : [])))
+  const answers = calls
+    .filter(({ id }) => made.has(id))
+    .flatMap((call): Array<ToolPart> => {
+      if (goesOn && isDecided(call)) {
+        const answer = answerOf(call, isRedacting)
+        return [theirs.has(call.id) ? Object.assign(answer, { providerExecuted: true }) : answer]
+      }
+      // Nobody has answered for a call that waits: without an answer, the AI SDK refuses to ask the model.
+      return theirs.has(call.id) || (goesOn && isWaiting(call)) ? [] : [resultOf(call)]
+    })
   return [
     { role: "assistant", content },
     ...(answers.length === 0 ? [] : [{ role: "tool" as const, content: answers }])
@@ -187,12 +214,32 @@ export const conversation = (
   threadId: string,
   runId?: string
 ): Effect.Effect<Conversation, LedgerError.ReadError | LedgerError.CursorExpired, EventStore.EventStore> =>
-  Effect.map(Thread.read(threadId, Thread.empty), (read) => {
+  Effect.gen(function* () {
+    const isRedacting = (yield* Redaction.Redaction) !== undefined
+    const read = yield* Thread.read(threadId, Thread.empty)
     const turns = Thread.turns(read, runId)
     const last = turns.at(-1)
     const open = last?.runId === runId ? last : undefined
+    const calls = runId === undefined ? [] : RunView.calls(Thread.viewOf(read, runId))
     return {
-      messages: turns.flatMap((turn) => messagesOf(turn, turn === open)),
-      waiting: open?.calls.filter(isWaiting) ?? []
+      messages: turns.flatMap((turn) => messagesOf(turn, turn === open, isRedacting)),
+      waiting: calls.filter(isWaiting),
+      hasFinished: open?.message.role === "assistant" && open.message.partial !== true && open.calls.length === 0
     }
   })
+
+/**
+ * Ends the run that is being recorded as one that waits for a decision: for an agent that was started again, and still has
+ * calls that are `waiting`.
+ *
+ * @category recording
+ * @since 0.1.0
+ */
+export const suspend: Effect.Effect<void, never, Run.Run> = Effect.flatMap(Run.Run, (run) =>
+  run.emit({
+    _tag: "RunFinish",
+    threadId: run.threadId,
+    runId: run.runId,
+    termination: { _tag: "Suspended" }
+  })
+)

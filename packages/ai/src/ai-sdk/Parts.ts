@@ -1,7 +1,7 @@
 /**
  * What the parts of a stream of the AI SDK say to the ledger: a pure transition, one part at a time.
  */
-import type { AgentEvent, Lifecycle, TokenUsage } from "@runledger/core"
+import type { AgentEvent, Lifecycle, Redaction, TokenUsage } from "@runledger/core"
 import type { FinishReason, LanguageModelUsage, TextStreamPart, ToolSet } from "ai"
 import { HashSet, type Schema, Struct } from "effect"
 import { customType, sourceType } from "../internal/conversation.ts"
@@ -34,6 +34,7 @@ interface Step {
 export interface State {
   readonly threadId: string
   readonly runId: string
+  readonly redactor: Redaction.Redactor | undefined
   readonly step: Step | undefined
   readonly blocks: ReadonlyArray<Block>
   /** The block that was said last, and can go on. */
@@ -51,9 +52,12 @@ export interface State {
 
 type Next = readonly [State, ReadonlyArray<Saying>]
 
-export const initial = (ids: { readonly threadId: string; readonly runId: string }): State => ({
-  threadId: ids.threadId,
-  runId: ids.runId,
+export const initial = (
+  run: Pick<State, "threadId" | "runId"> & { readonly redactor?: Redaction.Redactor | undefined }
+): State => ({
+  threadId: run.threadId,
+  runId: run.runId,
+  redactor: run.redactor,
   step: undefined,
   blocks: [],
   current: undefined,
@@ -198,6 +202,16 @@ const output = (state: State, came: Output): Next => {
 
 type Request = Extract<StreamPart, { readonly type: "tool-approval-request" }>
 
+/** Whether the ledger will not have these arguments as they are. */
+const hasSecret = ({ redactor }: State, args: Schema.Json): boolean => {
+  const text = JSON.stringify(args)
+  try {
+    return redactor !== undefined && redactor.redact(text) !== text
+  } catch {
+    return true
+  }
+}
+
 /** A request that the app's own rules have answered is none. */
 const asked = (state: State, { approvalId, isAutomatic, toolCall }: Request): Next => {
   const { input, toolCallId: id, toolName: name } = toolCall
@@ -205,7 +219,15 @@ const asked = (state: State, { approvalId, isAutomatic, toolCall }: Request): Ne
     ? [state, []]
     : [
         { ...state, waiting: HashSet.add(state.waiting, id) },
-        [event(ToolCall.suspended({ id, name, arguments: json(input) }, approvalId))]
+        [
+          event(
+            ToolCall.suspended(
+              { id, name, arguments: json(input) },
+              approvalId,
+              hasSecret(state, json(input)) ? {} : { wholeArguments: true }
+            )
+          )
+        ]
       ]
 }
 

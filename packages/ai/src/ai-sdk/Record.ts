@@ -1,7 +1,7 @@
 /**
  * The parts of a stream of the AI SDK, recorded as they pass.
  */
-import { Run } from "@runledger/core"
+import { Redaction, Run } from "@runledger/core"
 import type { TextStreamPart, ToolSet } from "ai"
 import { Cause, Clock, Effect, Stream } from "effect"
 import { say, type Saying } from "../internal/saying.ts"
@@ -19,6 +19,9 @@ const tell = (run: Run.RunShape, sayings: ReadonlyArray<Saying>): Effect.Effect<
       for (const saying of sayings) {
         if (saying._tag === "Event" && saying.event._tag === "ToolCallReady") {
           Told.ready(run, saying.event.id)
+        }
+        if (saying._tag === "Event" && saying.event._tag === "StepStart") {
+          Told.step(run)
         }
         if (saying._tag === "Event" && saying.event._tag === "RunFinish") {
           Told.ended(run)
@@ -63,7 +66,7 @@ export const record = <TOOLS extends ToolSet>(
     const run = yield* Run.Run
     const clock = yield* Clock.Clock
     const { runId, threadId } = run
-    let state = Parts.initial({ threadId, runId })
+    let state = Parts.initial({ threadId, runId, redactor: yield* Redaction.Redaction })
     const goesOn = yield* Effect.acquireRelease(
       Effect.sync(() => Told.begin(run)),
       () => Effect.sync(() => Told.end(run))

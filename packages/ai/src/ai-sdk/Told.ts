@@ -56,6 +56,9 @@ export const ended = (run: Run.RunShape): void => {
   toldOf(run).hasEnded = true
 }
 
+/** A step begins; ids of calls may be used again in it. */
+export const step = (run: Run.RunShape): void => toldOf(run).ready.clear()
+
 /** A call is in the ledger, with its arguments. */
 export const ready = (run: Run.RunShape, id: string): void => {
   const told = toldOf(run)

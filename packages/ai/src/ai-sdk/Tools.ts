@@ -12,16 +12,27 @@ type Options = ToolExecutionOptions<unknown>
 type Claim = (name: string, options: Options) => Promise<void>
 
 /** Whether the call is one that the model made before this stream, and somebody has approved since. */
-const isEarlier = ({ messages, toolCallId }: Options): boolean =>
-  messages.some(
+const isEarlier = ({ messages, toolCallId }: Options): boolean => {
+  const last = messages.at(-1)
+  const answered = new Set(
+    last?.role === "tool"
+      ? last.content.flatMap((part) => (part.type === "tool-approval-response" ? [part.approvalId] : []))
+      : []
+  )
+  return messages.some(
     ({ content, role }) =>
       role === "assistant" &&
       typeof content !== "string" &&
-      content.some((part) => part.type === "tool-call" && part.toolCallId === toolCallId)
+      content.some(
+        (part) =>
+          part.type === "tool-approval-request" && part.toolCallId === toolCallId && answered.has(part.approvalId)
+      )
   )
+}
 
 const claim = (run: Run.RunShape, name: string, options: Options) =>
   (isEarlier(options) ? Effect.void : Told.whenReady(run, options.toolCallId)).pipe(
+    Effect.andThen(run.messageSoFar),
     Effect.andThen(
       run.fact("ToolCallExecuting", CanonicalEvent.payloads.ToolCallExecuting, { id: options.toolCallId, name })
     ),

@@ -3,6 +3,6 @@
  *
  * @since 0.1.0
  */
-export { type Conversation, conversation } from "./Conversation.ts"
+export { type Conversation, conversation, suspend } from "./Conversation.ts"
 export { record } from "./Record.ts"
 export { tools } from "./Tools.ts"

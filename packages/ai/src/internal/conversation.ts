@@ -144,7 +144,13 @@ const partsOf = (
   const begun = new Set(calls.filter(hasBegun).map(({ id }) => id))
   return isSaidAgain && begun.size === 0
     ? []
-    : parts.filter((part) => part._tag === "Text" || (part._tag === "ToolCall" && begun.has(part.id)))
+    : parts.filter(
+        (part) =>
+          part._tag === "Text" ||
+          (part._tag === "ToolCall" && begun.has(part.id)) ||
+          // A thought without what the provider said of it is refused; one with it is asked for beside its calls.
+          (part._tag === "Reasoning" && begun.size > 0 && part.metadata !== undefined)
+      )
 }
 
 /** What is told of a message that the ledger could not keep as it was. */

@@ -546,6 +546,13 @@ class RunActor implements Actor, Parent {
       this.putFact(Stages.ownFact(this.rules.frame, "committed_runtime_event", "MessageCommitted", message))
   }
 
+  get messageSoFar(): RunShape["messageSoFar"] {
+    return Effect.suspend(() => {
+      const said = Assemble.message(this.progress.assembly, true)
+      return said === undefined || this.isReplaying ? Effect.void : this.message(said)
+    })
+  }
+
   get part(): RunShape["part"] {
     return (part) =>
       Effect.suspend(() => {

@@ -15,10 +15,13 @@ export type OpenCalls = ReadonlyArray<OpenCall>
 const without = (calls: OpenCalls, id: string): OpenCalls =>
   calls.some((call) => call.id === id) ? calls.filter((call) => call.id !== id) : calls
 
+const isExecuting = (calls: OpenCalls, id: string): boolean => calls.some((call) => call.id === id && call.executing)
+
 export const after = (calls: OpenCalls, event: AgentEvent): OpenCalls => {
   switch (event._tag) {
     case "ToolCallReady":
-      return ready(calls, event.id, event.name, false)
+      // Who reads a stream late may hear of a call when its tool runs already.
+      return ready(calls, event.id, event.name, isExecuting(calls, event.id))
     case "ToolCallDone":
     case "ToolCallCancel":
       return without(calls, event.id)
