@@ -1,0 +1,73 @@
+/**
+ * `npm run bench [-- --quick] [--json FILE] [--only NAME]`: what things cost, each against something in the same run.
+ */
+import { Effect } from "effect"
+import { readFileSync, writeFileSync } from "node:fs"
+import { cpus, totalmem } from "node:os"
+import { parseArgs } from "node:util"
+import * as Emit from "./emit.ts"
+import * as Ledger from "./ledger.ts"
+import * as Normalize from "./normalize.ts"
+import { type Figure, measure, type Row, size } from "./Row.ts"
+
+const rows: ReadonlyArray<Row> = [...Normalize.rows, ...Emit.rows, ...Ledger.rows]
+
+const usage = `usage: npm run bench [-- --quick] [--json FILE] [--only NAME]; NAME is one of ${rows.map(({ name }) => name).join(", ")}`
+
+const settings = () => {
+  try {
+    const { values } = parseArgs({
+      options: { quick: { type: "boolean", default: false }, json: { type: "string" }, only: { type: "string" } }
+    })
+    const chosen = rows.filter(({ name }) => values.only === undefined || name === values.only)
+    return chosen.length === 0 ? undefined : { ...values, chosen }
+  } catch {
+    return undefined
+  }
+}
+
+const versionOf = (name: string): string =>
+  String(
+    JSON.parse(readFileSync(new URL(`../../../node_modules/${name}/package.json`, import.meta.url), "utf8")).version
+  )
+
+/** What the figures were measured on. */
+const machine = (): string => {
+  const [cpu] = cpus()
+  const memory = Math.round(totalmem() / 2 ** 30)
+  return `Node ${process.version.slice(1)}, effect ${versionOf("effect")}, SQLite ${process.versions["sqlite"]}; ${cpus().length} × ${cpu?.model.trim()}, ${memory} GiB, ${process.platform}`
+}
+
+const number = (value: number): string => value.toPrecision(value < 1 ? 2 : 3)
+
+const line = ({ against, mark, name, unit, work }: Row, { highest, lowest, ours, ratio, theirs }: Figure): string =>
+  `| ${name} | ${work} | ${against} | ${number(ratio)} [${number(lowest)}..${number(highest)}] | ${mark} | ${number(ours)} | ${number(theirs)} | ${unit} |`
+
+const bench = Effect.gen(function* () {
+  const chosen = settings()
+  if (chosen === undefined) {
+    process.stderr.write(`${usage}\n`)
+    return 64
+  }
+  process.stdout.write(`${machine()}\n\n`)
+  process.stdout.write("| name | work | against | ratio [lowest..highest] | mark | ours | theirs | unit |\n")
+  process.stdout.write("| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+  const metrics: Record<string, object> = {}
+  for (const row of chosen.chosen) {
+    const figure = yield* measure(row, size(chosen.quick))
+    process.stdout.write(`${line(row, figure)}\n`)
+    metrics[row.name] = {
+      ratio: figure.ratio,
+      against: row.against,
+      ours: figure.ours,
+      theirs: figure.theirs,
+      unit: row.unit
+    }
+  }
+  if (chosen.json !== undefined) {
+    writeFileSync(chosen.json, `${JSON.stringify({ metrics }, undefined, 2)}\n`)
+  }
+  return 0
+})
+
+process.exitCode = await Effect.runPromise(Effect.catchCause(bench, (cause) => Effect.as(Effect.logError(cause), 1)))
