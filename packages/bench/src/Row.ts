@@ -29,8 +29,6 @@ export interface Row {
   readonly unit: string
   /** The ratio to reach. */
   readonly mark: number
-  /** How often it is measured; sizes do not differ from one time to the next. */
-  readonly rounds?: number
   readonly prepare: (size: Size) => Effect.Effect<Measured, unknown, Scope.Scope>
 }
 
@@ -56,9 +54,8 @@ export const measure = (row: Row, size: Size): Effect.Effect<Figure, unknown> =>
     Effect.gen(function* () {
       const { ours, theirs } = yield* row.prepare(size)
       const costs: Array<{ readonly ours: number; readonly theirs: number }> = []
-      const rounds = row.rounds ?? (size.isQuick ? 5 : 9)
-      const isWarm = rounds > 1
-      for (let round = isWarm ? -1 : 0; round < rounds; round += 1) {
+      const rounds = size.isQuick ? 5 : 9
+      for (let round = -1; round < rounds; round += 1) {
         const first = yield* round % 2 === 0 ? ours : theirs
         const second = yield* round % 2 === 0 ? theirs : ours
         if (round >= 0) {
@@ -77,15 +74,7 @@ export const measure = (row: Row, size: Size): Effect.Effect<Figure, unknown> =>
   )
 
 /** How many microseconds each of so many takes. */
-export const microsEach = (count: number, work: () => void): Effect.Effect<number> =>
-  Effect.sync(() => {
-    const from = performance.now()
-    work()
-    return ((performance.now() - from) * 1000) / count
-  })
-
-/** The same for an effect. */
-export const microsEachOf = <E, R>(count: number, work: Effect.Effect<unknown, E, R>): Effect.Effect<number, E, R> =>
+export const microsEach = <E, R>(count: number, work: Effect.Effect<unknown, E, R>): Effect.Effect<number, E, R> =>
   Effect.gen(function* () {
     const from = performance.now()
     yield* work

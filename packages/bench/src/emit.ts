@@ -12,12 +12,12 @@ import {
 } from "@runledger/core"
 import { Effect, Layer } from "effect"
 import { ids, runOf } from "./events.ts"
-import { microsEachOf, type Row } from "./Row.ts"
+import { microsEach, type Row } from "./Row.ts"
 
 const emitAll = (
   events: ReadonlyArray<AgentEvent.AgentEvent>,
   emit: (event: AgentEvent.AgentEvent) => Effect.Effect<void>
-) => microsEachOf(events.length, Effect.forEach(events, emit, { discard: true }))
+) => microsEach(events.length, Effect.forEach(events, emit, { discard: true }))
 
 const row = (
   durability: "full_fidelity" | "disabled",
@@ -32,7 +32,7 @@ const row = (
   unit: "us/event",
   mark,
   prepare: (size) =>
-    Effect.gen(function* () {
+    Effect.sync(() => {
       const run = runOf()
       const events = Array.from({ length: size.of(20) }, () => run).flat()
       let heard: Array<unknown> = []
@@ -57,7 +57,7 @@ const row = (
           bare((event) => void heard.push(event))
         )
       })
-      return yield* Effect.succeed({ ours, theirs })
+      return { ours, theirs }
     })
 })
 

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { ids } from "./events.ts"
-import { microsEach, microsEachOf, type Row } from "./Row.ts"
+import { microsEach, type Row } from "./Row.ts"
 
 const folder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "runledger-bench-"))),
@@ -50,7 +50,7 @@ const append = (count: number, size: number, inFlight: number) =>
     const path = yield* folder
     const store = yield* ledgerIn(join(path, "ours.db"))
     const batches = Array.from({ length: Math.ceil(count / size) }, (_, index) => index * size)
-    return yield* microsEachOf(
+    return yield* microsEach(
       count,
       Effect.forEach(batches, (from) => Effect.suspend(() => store.append(staged(from, size))), {
         concurrency: inFlight,
@@ -75,35 +75,33 @@ const reference = (path: string): DatabaseSync => {
   return database
 }
 
+/** Inserts a row at a place. */
+const inserting = (database: DatabaseSync) => {
+  const prepared = database.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+  return ({ eventId, payload }: Pick<StagedEvent.StagedEvent, "eventId" | "payload">, at: number): void => {
+    prepared.run(eventId, ids.threadId, ids.runId, at, at, "TextDeltaObserved", "public", "native", 0, payload)
+  }
+}
+
 /** The loop that one would write: an insert for each row, a transaction for each batch, texts and ids made before. */
-const insert = (count: number, size: number) =>
+const insertAll = (count: number, size: number) =>
   Effect.gen(function* () {
     const path = yield* folder
     const database = reference(join(path, "theirs.db"))
     const rows = staged(0, count).map(({ eventId, payload }) => ({ eventId, payload }))
-    const prepared = database.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-    const cost = yield* microsEach(count, () => {
-      for (let from = 0; from < count; from += size) {
-        database.exec("BEGIN IMMEDIATE")
-        for (let index = from; index < Math.min(from + size, count); index += 1) {
-          const { eventId, payload } = rows[index] ?? { eventId: "", payload: "" }
-          const sequence = index + 1
-          prepared.run(
-            eventId,
-            ids.threadId,
-            ids.runId,
-            sequence,
-            sequence,
-            "TextDeltaObserved",
-            "public",
-            "native",
-            0,
-            payload
-          )
+    const insert = inserting(database)
+    const cost = yield* microsEach(
+      count,
+      Effect.sync(() => {
+        for (let from = 0; from < count; from += size) {
+          database.exec("BEGIN IMMEDIATE")
+          for (let index = from; index < Math.min(from + size, count); index += 1) {
+            insert(rows[index] ?? { eventId: "", payload: "" }, index + 1)
+          }
+          database.exec("COMMIT")
         }
-        database.exec("COMMIT")
-      }
-    })
+      })
+    )
     database.close()
     return cost
   }).pipe(Effect.scoped)
@@ -121,15 +119,12 @@ const read: Row = {
       const store = yield* ledgerIn(join(path, "ours.db"))
       const database = reference(join(path, "theirs.db"))
       yield* Effect.addFinalizer(() => Effect.sync(() => database.close()))
-      const prepared = database.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      const insert = inserting(database)
       database.exec("BEGIN")
       for (let from = 0; from < count; from += 1000) {
         const batch = staged(from, Math.min(1000, count - from))
         yield* store.append(batch)
-        for (const [index, { eventId, payload }] of batch.entries()) {
-          const at = from + index + 1
-          prepared.run(eventId, ids.threadId, ids.runId, at, at, "TextDeltaObserved", "public", "native", 0, payload)
-        }
+        batch.forEach((event, index) => insert(event, from + index + 1))
       }
       database.exec("COMMIT")
       const page = database.prepare(
@@ -145,14 +140,17 @@ const read: Row = {
         }
       })
       return {
-        ours: microsEachOf(count, ours),
-        theirs: microsEach(count, () => {
-          for (let after = 0; after < count; after += 1000) {
-            for (const row of page.all(ids.threadId, after)) {
-              JSON.parse(String(row["payload"]))
+        ours: microsEach(count, ours),
+        theirs: microsEach(
+          count,
+          Effect.sync(() => {
+            for (let after = 0; after < count; after += 1000) {
+              for (const row of page.all(ids.threadId, after)) {
+                JSON.parse(String(row["payload"]))
+              }
             }
-          }
-        })
+          })
+        )
       }
     })
 }
@@ -164,7 +162,8 @@ export const rows: ReadonlyArray<Row> = [
     against: "a hand-written loop: text ids, three unique indexes, texts made before",
     unit: "us/fact",
     mark: 1,
-    prepare: (size) => Effect.succeed({ ours: append(size.of(100_000), 100, 4), theirs: insert(size.of(100_000), 100) })
+    prepare: (size) =>
+      Effect.succeed({ ours: append(size.of(100_000), 100, 4), theirs: insertAll(size.of(100_000), 100) })
   },
   {
     name: "ledger.sqlite.1",
@@ -172,7 +171,7 @@ export const rows: ReadonlyArray<Row> = [
     against: "the hand-written loop, one row a transaction",
     unit: "us/fact",
     mark: 0.6,
-    prepare: (size) => Effect.succeed({ ours: append(size.of(10_000), 1, 1), theirs: insert(size.of(10_000), 1) })
+    prepare: (size) => Effect.succeed({ ours: append(size.of(10_000), 1, 1), theirs: insertAll(size.of(10_000), 1) })
   },
   read
 ]

@@ -31,7 +31,7 @@ import {
 import { EventStore } from "./EventStore.ts"
 import { type AppendBatch, batchOf, isIn, sizeOf, type Staged } from "./internal/batch.ts"
 import { quarantine } from "./internal/quarantine.ts"
-import { answerTimeout, retries } from "./internal/patience.ts"
+import * as Patience from "./internal/patience.ts"
 import {
   type AppendError,
   stagingFailed,
@@ -296,7 +296,7 @@ const makeGate = (dispatcher: Scheduler.SchedulerDispatcher, isOpen: boolean) =>
 }
 
 const make = Effect.fnUntraced(function* (options: Options) {
-  const { closeTimeout = "30 seconds", onStoreFailure = "detach", whenFull = "backpressure" } = options
+  const { closeTimeout = Patience.closeTimeout, onStoreFailure = "detach", whenFull = "backpressure" } = options
   const { bytes: maxBytes = 32 * 2 ** 20, events: maxEvents = 16_384 } = options.capacity ?? {}
   const store = yield* EventStore
   const clock = yield* Clock.Clock
@@ -369,10 +369,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         ? Effect.void
         : store.append(events, options)
     ).pipe(
-      Effect.timeoutOrElse({
-        duration: answerTimeout,
-        orElse: () => Effect.fail(new UnavailableError({ message: `the store has not answered for ${answerTimeout}` }))
-      }),
+      Patience.answered,
       Effect.catchCause((cause) => {
         if (Cause.hasFails(cause)) {
           return Effect.failCause(cause)
@@ -455,7 +452,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       }
       const batch = batchOf(live)
       return append(batch).pipe(
-        Effect.retry({ schedule: retries, while: (error) => error._tag === "UnavailableError" }),
+        Effect.retry({ schedule: Patience.retries, while: (error) => error._tag === "UnavailableError" }),
         Effect.exit,
         Effect.flatMap((exit) => conclude(batch, exit))
       )

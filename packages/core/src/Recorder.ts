@@ -14,15 +14,8 @@ import * as Emitter from "./internal/emitter.ts"
 import * as InputOf from "./internal/input.ts"
 import * as RunState from "./internal/runState.ts"
 import { interrupted } from "./internal/interrupted.ts"
-import { answerTimeout, retries } from "./internal/patience.ts"
-import {
-  type ReadError,
-  type RecordError,
-  RunHeld,
-  UnavailableError,
-  ValidationError,
-  type WriterHeld
-} from "./LedgerError.ts"
+import * as Patience from "./internal/patience.ts"
+import { type ReadError, type RecordError, RunHeld, ValidationError, type WriterHeld } from "./LedgerError.ts"
 import * as Metrics from "./Metrics.ts"
 import { type Input, Run, type RunOptions, type RunShape } from "./Run.ts"
 import * as RunContext from "./RunContext.ts"
@@ -339,15 +332,12 @@ type Look = Effect.Effect<Actor.Known, OpenError>
 /** Nobody could tell the program that a child was not opened for a passing reason. */
 const patiently = (look: Look): Look =>
   look.pipe(
-    Effect.retry({ schedule: retries, while: (error) => error._tag === "UnavailableError" }),
-    Effect.timeoutOrElse({
-      duration: answerTimeout,
-      orElse: () => Effect.fail(new UnavailableError({ message: `the store has not answered for ${answerTimeout}` }))
-    })
+    Effect.retry({ schedule: Patience.retries, while: (error) => error._tag === "UnavailableError" }),
+    Patience.answered
   )
 
 const make = Effect.fnUntraced(function* (options: Options) {
-  const { closeTimeout = "30 seconds", exact = false, maxEventBytes = 2 ** 20 } = options
+  const { closeTimeout = Patience.closeTimeout, exact = false, maxEventBytes = 2 ** 20 } = options
   const store = yield* EventStore
   // The claim outlives the stager, which commits what is left under it.
   const owner = yield* claim()

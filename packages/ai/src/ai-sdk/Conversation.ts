@@ -31,12 +31,13 @@ export interface Conversation {
 }
 
 const optionsOf = (metadata: unknown): object => {
-  const { runledger: _, ...providerOptions } = Object(metadata)
+  const providerOptions = Thread.providersWords(metadata)
   return Object.keys(providerOptions).length === 0 ? {} : { providerOptions }
 }
 
-const fileOf = ({ data, mediaType, metadata }: Extract<Message.Part, { readonly _tag: "Data" }>) => {
-  const { fileName } = Object(Object(metadata).runledger)
+const fileOf = (part: Extract<Message.Part, { readonly _tag: "Data" }>) => {
+  const { data, mediaType, metadata } = part
+  const { fileName } = Thread.ourWords(part)
   return {
     type: "file" as const,
     mediaType,
@@ -72,12 +73,14 @@ const resultOf = (call: RunView.ToolCall) => ({
   ...optionsOf(Object(call.result?.metadata).providerMetadata)
 })
 
-/** Whether somebody has decided on a call that has no result yet: `streamText` is to act on it. */
-const isDecided = ({ approval, state }: RunView.ToolCall): boolean =>
-  approval !== undefined && (state === "suspended" || state === "unknown" || state === "executing")
+/** Whether it is for somebody to decide what becomes of a call. */
+const isInQuestion = ({ state }: RunView.ToolCall): boolean =>
+  state === "suspended" || state === "unknown" || state === "executing"
 
-const isWaiting = ({ approval, state }: RunView.ToolCall): boolean =>
-  approval === undefined && (state === "suspended" || state === "unknown" || state === "executing")
+/** Whether somebody has decided: `streamText` is to act on it. */
+const isDecided = (call: RunView.ToolCall): boolean => isInQuestion(call) && call.approval !== undefined
+
+const isWaiting = (call: RunView.ToolCall): boolean => isInQuestion(call) && call.approval === undefined
 
 const approvalId = ({ id, suspensionId }: RunView.ToolCall): string => suspensionId ?? `approve ${id}`
 
@@ -103,7 +106,7 @@ const dataOf = (part: Extract<Message.Part, { readonly _tag: "Data" }>): Array<A
       return [{ type: "custom", kind: Object(part.data).kind, ...optionsOf(part.metadata) }]
     default: {
       const { filename: _, ...file } = fileOf(part)
-      const isReasoning = Object(Object(part.metadata).runledger).reasoning === true
+      const isReasoning = Thread.ourWords(part)["reasoning"] === true
       return [isReasoning ? { ...file, type: "reasoning-file" } : fileOf(part)]
     }
   }
@@ -143,7 +146,7 @@ const assistantParts = ({ calls, message }: Thread.Turn, goesOn: boolean): Array
 
 /** A call that the AI SDK found not valid may have a text where providers want an object. */
 const inputOf = (call: RunView.ToolCall, part: Extract<Message.Part, { readonly _tag: "ToolCall" }>): unknown => {
-  const isInvalid = Object(Object(part.metadata).runledger).invalid === true
+  const isInvalid = Thread.ourWords(part)["invalid"] === true
   return isInvalid && typeof call.arguments !== "object" ? {} : (call.arguments ?? {})
 }
 
@@ -169,7 +172,7 @@ const answerOf = (call: RunView.ToolCall, isRedacting: boolean): ToolPart => {
 }
 
 const messagesOf = (turn: Thread.Turn, goesOn: boolean, isRedacting: boolean): ReadonlyArray<ModelMessage> => {
-  const { calls, message } = turn
+  const { message } = turn
   if (message.role === "user") {
     return [{ role: "user", content: userParts(message.parts) }]
   }
@@ -177,20 +180,15 @@ const messagesOf = (turn: Thread.Turn, goesOn: boolean, isRedacting: boolean): R
   if (message.role !== "assistant" || content.length === 0) {
     return []
   }
-  const theirs = new Set(
-    content.flatMap((part) => (part.type === "tool-call" && part.providerExecuted === true ? [part.toolCallId] : []))
-  )
-  const made = new Set(content.flatMap((part) => (part.type === "tool-call" ? [part.toolCallId] : [])))
-  const answers = calls
-    .filter(({ id }) => made.has(id))
-    .flatMap((call): Array<ToolPart> => {
-      if (goesOn && isDecided(call)) {
-        const answer = answerOf(call, isRedacting)
-        return [theirs.has(call.id) ? Object.assign(answer, { providerExecuted: true }) : answer]
-      }
-      // Nobody has answered for a call that waits: without an answer, the AI SDK refuses to ask the model.
-      return theirs.has(call.id) || (goesOn && isWaiting(call)) ? [] : [resultOf(call)]
-    })
+  const own = new Set(Thread.ownCalls(turn))
+  const answers = turn.calls.flatMap((call): Array<ToolPart> => {
+    if (goesOn && isDecided(call)) {
+      const answer = answerOf(call, isRedacting)
+      return [own.has(call) ? answer : Object.assign(answer, { providerExecuted: true })]
+    }
+    // Nobody has answered for a call that waits: without an answer, the AI SDK refuses to ask the model.
+    return !own.has(call) || (goesOn && isWaiting(call)) ? [] : [resultOf(call)]
+  })
   return [
     { role: "assistant", content },
     ...(answers.length === 0 ? [] : [{ role: "tool" as const, content: answers }])

@@ -94,16 +94,8 @@ const messageOf = (input: string | ReadonlyArray<Prompt.UserMessagePart>): Messa
 const textOf = ({ message }: Thread.Turn): string =>
   message.parts.map((part) => (part._tag === "Text" ? part.text : "")).join("")
 
-/** The calls of a message that our tools are to answer. */
-const ownCalls = ({ calls, message }: Thread.Turn): ReadonlyArray<RunView.ToolCall> => {
-  const theirs = new Set(
-    message.parts.flatMap((part) => (part._tag === "ToolCall" && Thread.isProviderExecuted(part) ? [part.id] : []))
-  )
-  return calls.filter(({ id }) => !theirs.has(id))
-}
-
 const openCalls = (turn: Thread.Turn): ReadonlyArray<RunView.ToolCall> =>
-  ownCalls(turn).filter((call) => !Thread.isDone(call) && call.state !== "cancelled")
+  Thread.ownCalls(turn).filter((call) => !Thread.isDone(call) && call.state !== "cancelled")
 
 const mayRunAgain = (tool: Tool.Any | undefined): boolean =>
   tool !== undefined && (Context.get(tool.annotations, Tool.Idempotent) || Context.get(tool.annotations, Tool.Readonly))
@@ -129,7 +121,10 @@ const needsApproval = (tool: Tool.Any, call: RunView.ToolCall, messages: Readonl
 }
 
 /** What a tool gave, as a part of the response. */
-const resultPart = (call: RunView.ToolCall, result: Tool.HandlerResult<Tool.Any>): Response.AnyPart =>
+const resultPart = (
+  call: RunView.ToolCall,
+  result: Pick<Tool.HandlerResult<Tool.Any>, "result" | "encodedResult" | "isFailure" | "preliminary" | "modelOutput">
+): Response.AnyPart =>
   Response.makePart("tool-result", {
     id: call.id,
     name: call.name,
@@ -218,18 +213,10 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
 
   /** A result that no tool gave. */
   const answer = (call: RunView.ToolCall, data: Schema.Json, said: AgentEvent.AgentEvent) =>
-    tell(
-      Response.makePart("tool-result", {
-        id: call.id,
-        name: call.name,
-        providerExecuted: false,
-        preliminary: false,
-        result: data,
-        encodedResult: data,
-        isFailure: true
-      }),
-      [event(said)]
-    )
+    tell(resultPart(call, { result: data, encodedResult: data, isFailure: true, preliminary: false }), [event(said)])
+
+  const toolOf = ({ name }: RunView.ToolCall): Tool.Any | undefined =>
+    Object.hasOwn(toolkit.tools, name) ? toolkit.tools[name] : undefined
 
   const refuse = (call: RunView.ToolCall, why: string) => answer(call, why, ToolCall.failed(call, why, why))
 
@@ -240,7 +227,7 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
 
   const execute = Effect.fnUntraced(function* (call: RunView.ToolCall) {
     const args = given.get(call.id) ?? call.arguments
-    if (!Object.hasOwn(toolkit.tools, call.name)) {
+    if (toolOf(call) === undefined) {
       const names = Object.keys(toolkit.tools).join(", ")
       return yield* refuse(call, `There is no tool ${JSON.stringify(call.name)}; there are ${names}.`)
     }
@@ -280,7 +267,7 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
           ? reject(call, approval.reason)
           : refuse(call, Thread.unanswered(call))
     }
-    const tool = Object.hasOwn(toolkit.tools, call.name) ? toolkit.tools[call.name] : undefined
+    const tool = toolOf(call)
     if (state !== "ready" || tool === undefined || !(yield* needsApproval(tool, call, messages))) {
       return yield* execute(call)
     }
@@ -358,17 +345,13 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
       return yield* finish({ _tag: "Finished", text: "" })
     }
     if (turn.message.role === "assistant") {
-      if (turn.calls.some(({ state }) => state === "suspended") && ownCalls(turn).length < turn.calls.length) {
+      if (turn.calls.some(({ state }) => state === "suspended") && Thread.ownCalls(turn).length < turn.calls.length) {
         return yield* failed("a tool that the provider runs needs an approval, which is not supported")
       }
       const reason = Thread.finishReason(turn)
       const isCutOff = reason === "length" || reason === "content-filter" || reason === "error"
       const open = openCalls(turn)
-      const next = isCutOff
-        ? open
-        : open.filter(
-            (call) => !isWaiting(call, Object.hasOwn(toolkit.tools, call.name) ? toolkit.tools[call.name] : undefined)
-          )
+      const next = isCutOff ? open : open.filter((call) => !isWaiting(call, toolOf(call)))
       if (next.length > 0) {
         const { content } = fromTurns(turns.slice(0, -1))
         // What fails with one call must not leave in doubt what another one does.
@@ -390,7 +373,7 @@ const loop = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>
       if (reason === "error") {
         return yield* failed("the provider ended its response with an error")
       }
-      if (isCutOff || (ownCalls(turn).length === 0 && reason !== "pause")) {
+      if (isCutOff || (Thread.ownCalls(turn).length === 0 && reason !== "pause")) {
         return yield* finish(outcomeOf(reason, textOf(turn)))
       }
     }

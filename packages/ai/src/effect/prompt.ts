@@ -6,16 +6,13 @@ import { Prompt } from "effect/ai"
 import * as Thread from "../internal/conversation.ts"
 import * as File from "../internal/file.ts"
 
-type Options = { readonly options: Prompt.ProviderOptions }
+const optionsOf = (metadata: unknown): { readonly options: Prompt.ProviderOptions } => ({
+  options: Thread.providersWords(metadata)
+})
 
-/** What the provider said of a part, without our own words. */
-const optionsOf = (metadata: unknown): Options => {
-  const { runledger: _, ...options } = Object(metadata)
-  return { options }
-}
-
-const fileOf = ({ data, mediaType, metadata }: Extract<Message.Part, { readonly _tag: "Data" }>): Prompt.FilePart => {
-  const { fileName } = Object(Object(metadata).runledger)
+const fileOf = (part: Extract<Message.Part, { readonly _tag: "Data" }>): Prompt.FilePart => {
+  const { data, mediaType, metadata } = part
+  const { fileName } = Thread.ourWords(part)
   return Prompt.makePart("file", {
     mediaType,
     data: File.restore(data),
@@ -88,7 +85,7 @@ const assistantParts = (turn: Thread.Turn): ReadonlyArray<Prompt.AssistantMessag
 }
 
 const messagesOf = (turn: Thread.Turn): ReadonlyArray<Prompt.Message> => {
-  const { calls, message } = turn
+  const { message } = turn
   if (message.role === "user") {
     return [Prompt.makeMessage("user", { content: userParts(message.parts) })]
   }
@@ -96,10 +93,7 @@ const messagesOf = (turn: Thread.Turn): ReadonlyArray<Prompt.Message> => {
   if (message.role !== "assistant" || content.length === 0) {
     return []
   }
-  const ours = new Set(
-    content.flatMap((part) => (part.type === "tool-call" && !part.providerExecuted ? [part.id] : []))
-  )
-  const results = calls.filter(({ id }) => ours.has(id)).map((call) => resultOf(call, false))
+  const results = Thread.ownCalls(turn).map((call) => resultOf(call, false))
   return [
     Prompt.makeMessage("assistant", { content }),
     ...(results.length === 0 ? [] : [Prompt.makeMessage("tool", { content: results })])

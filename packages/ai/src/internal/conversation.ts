@@ -2,7 +2,7 @@
  * What was said in a thread, as its facts tell it.
  */
 import { type CanonicalEvent, type Cursor, EventStore, type Message, RunView } from "@runledger/core"
-import { Effect, HashMap, Option } from "effect"
+import { Effect, HashMap, Option, type Schema } from "effect"
 
 /** The runs of a thread in the order in which they began, and how far its facts were read. */
 export interface Conversation {
@@ -121,9 +121,27 @@ export const finishReason = ({ message }: Turn): string | undefined => {
   return typeof reason === "string" ? reason : undefined
 }
 
+/** What we say of a part ourselves, beside what its provider says. */
+export const ourWords = ({ metadata }: Message.Part): { readonly [name: string]: unknown } =>
+  Object(Object(metadata).runledger)
+
+/** What the provider says of a part, or of a result. */
+export const providersWords = (metadata: unknown): { readonly [provider: string]: Schema.JsonObject } => {
+  const { runledger: _, ...words } = Object(metadata)
+  return words
+}
+
 /** Whether a provider ran the tool itself. */
 export const isProviderExecuted = (part: Extract<Message.Part, { readonly _tag: "ToolCall" }>): boolean =>
-  Object(Object(part.metadata).runledger).providerExecuted === true
+  ourWords(part)["providerExecuted"] === true
+
+/** The calls of a message that our tools are to answer. */
+export const ownCalls = ({ calls, message }: Turn): ReadonlyArray<RunView.ToolCall> => {
+  const theirs = new Set(
+    message.parts.flatMap((part) => (part._tag === "ToolCall" && isProviderExecuted(part) ? [part.id] : []))
+  )
+  return calls.filter(({ id }) => !theirs.has(id))
+}
 
 /** Whether a call has come so far that it may have had an effect, or that somebody was asked. */
 const hasBegun = ({ state }: RunView.ToolCall): boolean =>

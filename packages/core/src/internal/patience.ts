@@ -1,7 +1,8 @@
 /**
  * How long a store is waited for.
  */
-import { Schedule } from "effect"
+import { Effect, Schedule } from "effect"
+import { UnavailableError } from "../LedgerError.ts"
 
 /** What failed for a passing reason is tried again, soon and then less often, for ten seconds. */
 export const retries = Schedule.exponential("50 millis").pipe(
@@ -10,4 +11,14 @@ export const retries = Schedule.exponential("50 millis").pipe(
 )
 
 /** How long the store may take to answer; what it answers later changes nothing. */
-export const answerTimeout = "30 seconds"
+const answerTimeout = "30 seconds"
+
+/** Fails when the store has not answered in time. */
+export const answered = <A, E, R>(asking: Effect.Effect<A, E, R>): Effect.Effect<A, E | UnavailableError, R> =>
+  Effect.timeoutOrElse(asking, {
+    duration: answerTimeout,
+    orElse: () => Effect.fail(new UnavailableError({ message: `the store has not answered for ${answerTimeout}` }))
+  })
+
+/** How long closing waits for the store, when nothing else is said. */
+export const closeTimeout = "30 seconds"
