@@ -1,7 +1,7 @@
 /**
  * One line of the benchmark: two things that are measured in turns.
  */
-import { Effect, type Scope } from "effect"
+import { Effect, Schema, type Scope } from "effect"
 
 /** How much is measured: everything, or a twentieth of it. */
 export interface Size {
@@ -15,11 +15,22 @@ export const size = (isQuick: boolean): Size => ({
   of: (count) => (isQuick ? Math.max(Math.round(count / 20), 1) : count)
 })
 
-/** What is measured: each gives a cost, of which less is better. */
-export interface Measured {
-  readonly ours: Effect.Effect<number, unknown>
-  readonly theirs: Effect.Effect<number, unknown>
+/** What is measured: a cost, of which less is better. */
+export interface Costs {
+  readonly ours: number
+  readonly theirs: number
 }
+
+/** How it is measured: each alone, in turns; or both by one measurement, where one cannot be had without the other. */
+export type Measured =
+  | {
+      readonly ours: Effect.Effect<number, unknown>
+      readonly theirs: Effect.Effect<number, unknown>
+    }
+  | { readonly both: Effect.Effect<Costs, unknown> }
+
+/** What a row needs is not there. */
+export class Missing extends Schema.TaggedError<Missing>()("Missing", { message: Schema.String }) {}
 
 export interface Row {
   readonly name: string
@@ -27,18 +38,20 @@ export interface Row {
   readonly against: string
   /** The unit of both costs. */
   readonly unit: string
-  /** The ratio to reach. */
-  readonly mark: number
+  /** What to reach: a ratio of at least so much, or a cost of our own of at most so much. */
+  readonly mark: { readonly ratio: number } | { readonly ours: number }
+  /** How many rounds there are, nine when nothing is said; a quick run has half of them. */
+  readonly rounds?: number
+  /** It takes so long that a quick run leaves it out. */
+  readonly isFull?: boolean
   readonly prepare: (size: Size) => Effect.Effect<Measured, unknown, Scope.Scope>
 }
 
 /** What came out: the median of each cost and of their ratio, and how far the ratio was spread. */
-export interface Figure {
+export interface Figure extends Costs {
   readonly ratio: number
   readonly lowest: number
   readonly highest: number
-  readonly ours: number
-  readonly theirs: number
 }
 
 const median = (values: ReadonlyArray<number>): number => {
@@ -48,18 +61,26 @@ const median = (values: ReadonlyArray<number>): number => {
   return (low + high) / 2
 }
 
-/** Measures a row: once to warm up, then in turns, who is first by turns too. */
+/** One round: who is first alternates. */
+const inTurn = (measured: Measured, round: number): Effect.Effect<Costs, unknown> =>
+  "both" in measured
+    ? measured.both
+    : round % 2 === 0
+      ? Effect.all({ ours: measured.ours, theirs: measured.theirs })
+      : Effect.map(Effect.all([measured.theirs, measured.ours]), ([theirs, ours]) => ({ ours, theirs }))
+
+/** Measures a row: once to warm up, unless once is all there is, then round by round. */
 export const measure = (row: Row, size: Size): Effect.Effect<Figure, unknown> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { ours, theirs } = yield* row.prepare(size)
-      const costs: Array<{ readonly ours: number; readonly theirs: number }> = []
-      const rounds = size.isQuick ? 5 : 9
-      for (let round = -1; round < rounds; round += 1) {
-        const first = yield* round % 2 === 0 ? ours : theirs
-        const second = yield* round % 2 === 0 ? theirs : ours
+      const measured = yield* row.prepare(size)
+      const { rounds: most = 9 } = row
+      const rounds = size.isQuick ? Math.ceil(most / 2) : most
+      const costs: Array<Costs> = []
+      for (let round = most === 1 ? 0 : -1; round < rounds; round += 1) {
+        const cost = yield* inTurn(measured, round)
         if (round >= 0) {
-          costs.push(round % 2 === 0 ? { ours: first, theirs: second } : { ours: second, theirs: first })
+          costs.push(cost)
         }
       }
       const ratios = costs.map(({ ours, theirs }) => theirs / ours)

@@ -30,7 +30,7 @@ const row = (
   work: `emit into a live sink and a stager in memory, ${durability}`,
   against,
   unit: "us/event",
-  mark,
+  mark: { ratio: mark },
   prepare: (size) =>
     Effect.sync(() => {
       const run = runOf()

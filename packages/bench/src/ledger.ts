@@ -1,48 +1,12 @@
 /**
  * What it costs to write facts into a file and to read them again, against what one would write by hand.
  */
-import { EventStore, StagedEvent } from "@runledger/core"
-import * as SqliteLedger from "@runledger/sql/sqlite"
-import { Context, Effect, Layer } from "effect"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import type { EventStore } from "@runledger/core"
+import { Effect } from "effect"
 import { join } from "node:path"
-import { DatabaseSync } from "node:sqlite"
 import { ids } from "./events.ts"
+import { folder, inserting, ledgerIn, reference, staged } from "./files.ts"
 import { microsEach, type Row } from "./Row.ts"
-
-const folder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "runledger-bench-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
-)
-
-const scopes = [
-  { _tag: "Thread", threadId: ids.threadId },
-  { _tag: "Run", runId: ids.runId }
-] as const
-
-const payload = (index: number) => ({ _tag: "TextDelta", delta: `a delta of the usual size ${index}` })
-
-/** Events as a recorder stages them. */
-const staged = (from: number, count: number): ReadonlyArray<StagedEvent.StagedEvent> =>
-  Array.from({ length: count }, (_, index) => {
-    const draft = {
-      scopes,
-      kind: "TextDeltaObserved" as const,
-      payload: payload(from + index),
-      origin: "native",
-      visibility: "public" as const,
-      schemaVersion: 1
-    }
-    return StagedEvent.fromText({ fidelity: "observed_runtime_event", draft }, JSON.stringify(draft.payload), {
-      occurredAt: 0,
-      ordinal: from + index + 1
-    })
-  })
-
-/** A ledger on a new file, in its worker, with what a user gets who says nothing. */
-const ledgerIn = (path: string) =>
-  Effect.map(Layer.build(SqliteLedger.layer({ path })), (services) => Context.get(services, EventStore.EventStore))
 
 /** Appends so many facts in batches of a size, several of which may be under way. */
 const append = (count: number, size: number, inFlight: number) =>
@@ -58,30 +22,6 @@ const append = (count: number, size: number, inFlight: number) =>
       })
     )
   }).pipe(Effect.scoped)
-
-const pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-
-/** The table that one would make: ids as texts, and an index for each order. */
-const reference = (path: string): DatabaseSync => {
-  const database = new DatabaseSync(path)
-  database.exec(`${pragmas}
-    CREATE TABLE events (
-      id TEXT PRIMARY KEY, thread_id TEXT NOT NULL, run_id TEXT NOT NULL, thread_sequence INTEGER NOT NULL,
-      run_sequence INTEGER NOT NULL, kind TEXT NOT NULL, visibility TEXT NOT NULL, origin TEXT NOT NULL,
-      occurred_at INTEGER NOT NULL, payload TEXT NOT NULL
-    );
-    CREATE UNIQUE INDEX by_thread ON events (thread_id, thread_sequence);
-    CREATE UNIQUE INDEX by_run ON events (run_id, run_sequence);`)
-  return database
-}
-
-/** Inserts a row at a place. */
-const inserting = (database: DatabaseSync) => {
-  const prepared = database.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-  return ({ eventId, payload }: Pick<StagedEvent.StagedEvent, "eventId" | "payload">, at: number): void => {
-    prepared.run(eventId, ids.threadId, ids.runId, at, at, "TextDeltaObserved", "public", "native", 0, payload)
-  }
-}
 
 /** The loop that one would write: an insert for each row, a transaction for each batch, texts and ids made before. */
 const insertAll = (count: number, size: number) =>
@@ -111,7 +51,7 @@ const read: Row = {
   work: "a thread in pages of 1,000",
   against: "rows of the hand-written table and JSON.parse",
   unit: "us/fact",
-  mark: 1,
+  mark: { ratio: 1 },
   prepare: (size) =>
     Effect.gen(function* () {
       const count = size.of(100_000)
@@ -161,7 +101,7 @@ export const rows: ReadonlyArray<Row> = [
     work: "append in batches of 100, acked, FULL, in the worker",
     against: "a hand-written loop: text ids, three unique indexes, texts made before",
     unit: "us/fact",
-    mark: 1,
+    mark: { ratio: 1 },
     prepare: (size) =>
       Effect.succeed({ ours: append(size.of(100_000), 100, 4), theirs: insertAll(size.of(100_000), 100) })
   },
@@ -170,7 +110,7 @@ export const rows: ReadonlyArray<Row> = [
     work: "append one fact a commit, each acked before the next",
     against: "the hand-written loop, one row a transaction",
     unit: "us/fact",
-    mark: 0.6,
+    mark: { ratio: 0.6 },
     prepare: (size) => Effect.succeed({ ours: append(size.of(10_000), 1, 1), theirs: insertAll(size.of(10_000), 1) })
   },
   read

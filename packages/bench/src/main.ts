@@ -8,7 +8,7 @@ import { parseArgs } from "node:util"
 import * as Emit from "./emit.ts"
 import * as Ledger from "./ledger.ts"
 import * as Normalize from "./normalize.ts"
-import { type Figure, measure, type Row, size } from "./Row.ts"
+import { type Figure, measure, Missing, type Row, size } from "./Row.ts"
 
 const rows: ReadonlyArray<Row> = [...Normalize.rows, ...Emit.rows, ...Ledger.rows]
 
@@ -38,10 +38,19 @@ const machine = (): string => {
   return `Node ${process.version.slice(1)}, effect ${versionOf("effect")}, SQLite ${process.versions["sqlite"]}; ${cpus().length} × ${cpu?.model.trim()}, ${memory} GiB, ${process.platform}`
 }
 
-const number = (value: number): string => value.toPrecision(value < 1 ? 2 : 3)
+const number = (value: number): string =>
+  value >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(value < 1 ? 2 : 3)
 
-const line = ({ against, mark, name, unit, work }: Row, { highest, lowest, ours, ratio, theirs }: Figure): string =>
-  `| ${name} | ${work} | ${against} | ${number(ratio)} [${number(lowest)}..${number(highest)}] | ${mark} | ${number(ours)} | ${number(theirs)} | ${unit} |`
+const markOf = ({ mark, unit }: Row): string => ("ratio" in mark ? `≥ ${mark.ratio}` : `ours ≤ ${mark.ours} ${unit}`)
+
+const reaches = ({ mark }: Row, { ours, ratio }: Figure): boolean =>
+  "ratio" in mark ? ratio >= mark.ratio : ours <= mark.ours
+
+const line = (row: Row, figure: Figure): string => {
+  const { against, name, unit, work } = row
+  const { highest, lowest, ours, ratio, theirs } = figure
+  return `| ${name} | ${work} | ${against} | ${number(ratio)} [${number(lowest)}..${number(highest)}] | ${markOf(row)} | ${reaches(row, figure) ? "yes" : "no"} | ${number(ours)} | ${number(theirs)} | ${unit} |`
+}
 
 const bench = Effect.gen(function* () {
   const chosen = settings()
@@ -50,11 +59,27 @@ const bench = Effect.gen(function* () {
     return 64
   }
   process.stdout.write(`${machine()}\n\n`)
-  process.stdout.write("| name | work | against | ratio [lowest..highest] | mark | ours | theirs | unit |\n")
-  process.stdout.write("| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+  process.stdout.write("| name | work | against | ratio [lowest..highest] | mark | reached | ours | theirs | unit |\n")
+  process.stdout.write("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
   const metrics: Record<string, object> = {}
+  const left: Array<string> = []
   for (const row of chosen.chosen) {
-    const figure = yield* measure(row, size(chosen.quick))
+    if (row.isFull === true && chosen.quick) {
+      left.push(`${row.name}: takes minutes, so only a full run has it`)
+      continue
+    }
+    const figure = yield* Effect.catchIf(
+      measure(row, size(chosen.quick)),
+      (error) => error instanceof Missing,
+      ({ message }) =>
+        Effect.as(
+          Effect.sync(() => left.push(`${row.name}: ${message}`)),
+          undefined
+        )
+    )
+    if (figure === undefined) {
+      continue
+    }
     process.stdout.write(`${line(row, figure)}\n`)
     metrics[row.name] = {
       ratio: figure.ratio,
@@ -63,6 +88,9 @@ const bench = Effect.gen(function* () {
       theirs: figure.theirs,
       unit: row.unit
     }
+  }
+  if (left.length > 0) {
+    process.stdout.write(`\nLeft out:\n\n${left.map((what) => `- ${what}\n`).join("")}`)
   }
   if (chosen.json !== undefined) {
     writeFileSync(chosen.json, `${JSON.stringify({ metrics }, undefined, 2)}\n`)

@@ -11,7 +11,7 @@ const row = (durability: "full_fidelity" | "compacted", name: string, mark: numb
   work: `facts of a run's events with their text, ${durability}`,
   against: "JSON.stringify of the same events",
   unit: "us/event",
-  mark,
+  mark: { ratio: mark },
   prepare: (size) =>
     Effect.sync(() => {
       const events = runOf()
