@@ -97,7 +97,16 @@ const parseEscapedKeys = (text: string): unknown => {
 /** Nesting beyond this is refused where JSON comes in, as by the seed; the outermost value counts. */
 const maxDepth = 127
 
-const manyBrackets = new RegExp(`^(?:[^[{]*[[{]){${maxDepth + 1}}`)
+/** Whether a text has more opening brackets than levels are allowed. */
+const hasManyBrackets = (text: string): boolean => {
+  let count = 0
+  for (const bracket of ["[", "{"]) {
+    for (let at = text.indexOf(bracket); at !== -1 && count <= maxDepth; at = text.indexOf(bracket, at + 1)) {
+      count += 1
+    }
+  }
+  return count > maxDepth
+}
 
 const isDeeper = (value: unknown, depth: number): boolean =>
   typeof value === "object" &&
@@ -112,7 +121,7 @@ const isDeeper = (value: unknown, depth: number): boolean =>
  * @since 0.1.0
  */
 export const isTooDeep = (value: unknown, text: string): boolean =>
-  text.length > 2 * maxDepth && manyBrackets.test(text) && isDeeper(value, maxDepth)
+  text.length > 2 * maxDepth && hasManyBrackets(text) && isDeeper(value, maxDepth)
 
 /**
  * Parses a JSON text as `JSON.parse` should.

@@ -61,21 +61,22 @@ export const isEventId = (text: string): boolean => uuid.test(text)
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
 
+const isAbsentOrStorable = (id: string | undefined): boolean => id === undefined || isStorable(id)
+
 /** Why no store can keep an event as it is. */
 const problem = (event: StagedEvent): string | undefined => {
-  const { causationId = "", correlationId = "", kind, origin, runId = "", threadId = "" } = event
-  const { occurredAt, ordinal = 0, lastOrdinal = ordinal, schemaVersion } = event
+  const { kind, occurredAt, ordinal = 0, lastOrdinal = ordinal, schemaVersion } = event
   if (!(isCount(ordinal) && isCount(lastOrdinal) && isCount(occurredAt) && isCount(schemaVersion))) {
     return `ordinals, time and schema version of ${JSON.stringify(kind)} must be integers, and not negative`
   }
   if (
     !(
-      isStorable(threadId) &&
-      isStorable(runId) &&
+      isAbsentOrStorable(event.threadId) &&
+      isAbsentOrStorable(event.runId) &&
       isStorable(kind) &&
-      isStorable(origin) &&
-      isStorable(correlationId) &&
-      isStorable(causationId)
+      isStorable(event.origin) &&
+      isAbsentOrStorable(event.correlationId) &&
+      isAbsentOrStorable(event.causationId)
     )
   ) {
     return `an id of ${JSON.stringify(kind)} holds a NUL or a lone surrogate, which no store can keep`

@@ -265,7 +265,7 @@ class RunActor implements Actor, Parent {
       this.savedOrdinal = after.ordinal
       this.isInLedger ||= entries.some(({ normalized }) => normalized.draft.scopes.some(({ _tag }) => _tag === "Run"))
     }
-    if (Stages.heldRows(this.progress) !== undefined || this.progress.gaps.length > 0) {
+    if (Stages.isWaiting(this.progress)) {
       this.shared.wait(this)
     }
   }
@@ -500,7 +500,7 @@ class RunActor implements Actor, Parent {
       this.replay(event, position)
       return undefined
     }
-    const starting = this.begin(event, position)
+    const starting = this.hasBegun && !this.isReplaying ? undefined : this.begin(event, position)
     const stepping = this.emitter.step(event, position)
     if (this.early.length > 0) {
       this.putEarly()

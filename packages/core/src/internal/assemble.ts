@@ -149,45 +149,44 @@ export const add = ({ open, step }: Assembly, part: Part, place: Place): Assembl
 const cutShort = (event: Extract<AgentEvent, { readonly _tag: "RunFinish" }>): boolean =>
   !["NaturalEnd", "BehaviorRequested", "Suspended"].includes(event.termination._tag)
 
+/** The message, and the one that ended before it. */
+type Assembled = readonly [Assembly, Message | undefined]
+
+const openFrom = ({ open }: Assembly, place: Place): OpenMessage => open ?? begin(place, "")
+
+const goOn = ({ step }: Assembly, open: OpenMessage | undefined): Assembled => [{ step, open }, undefined]
+
+const end = (state: Assembly, next: Assembly, partial: boolean): Assembled => [next, message(state, partial)]
+
 /** What an event adds to the message, and the message that it ends. That message stands before the event's own facts. */
-export const assemble = (
-  state: Assembly,
-  event: AgentEvent,
-  place: Place
-): readonly [Assembly, Message | undefined] => {
-  const { step } = state
-  const open = () => state.open ?? begin(place, "")
-  const goOn = (open: OpenMessage | undefined): readonly [Assembly, undefined] => [{ step, open }, undefined]
-  const end = (next: Assembly, partial: boolean): readonly [Assembly, Message | undefined] => [
-    next,
-    message(state, partial)
-  ]
+export const assemble = (state: Assembly, event: AgentEvent, place: Place): Assembled => {
+  const { open, step } = state
   switch (event._tag) {
     case "TextDelta":
-      return goOn(say(open(), "Text", event.delta))
+      return goOn(state, say(openFrom(state, place), "Text", event.delta))
     case "ReasoningDelta":
-      return goOn(say(open(), "Reasoning", event.delta))
+      return goOn(state, say(openFrom(state, place), "Reasoning", event.delta))
     case "ReasoningEncryptedValue":
-      return goOn(encrypt(open(), event.encryptedValue))
+      return goOn(state, encrypt(openFrom(state, place), event.encryptedValue))
     case "ToolCallStart":
-      return goOn(call(open(), event.id, event.name))
+      return goOn(state, call(openFrom(state, place), event.id, event.name))
     case "ToolCallReady": {
-      const next = call(open(), event.id, event.name)
-      return goOn({ ...next, ready: HashSet.add(next.ready, event.id) })
+      const next = call(openFrom(state, place), event.id, event.name)
+      return goOn(state, { ...next, ready: HashSet.add(next.ready, event.id) })
     }
     case "ToolCallCancel":
-      return goOn(state.open && cancel(state.open, event.id))
+      return goOn(state, open && cancel(open, event.id))
     case "StreamReset":
-      return goOn(state.open && begin(state.open.from, state.open.messageId))
+      return goOn(state, open && begin(open.from, open.messageId))
     case "StepStart":
-      return end({ step: step + 1, open: begin(place, event.messageId) }, false)
+      return end(state, { step: step + 1, open: begin(place, event.messageId) }, false)
     case "RunStart":
-      return end({ step, open: undefined }, true)
+      return end(state, { step, open: undefined }, true)
     case "RunFinish":
-      return end({ step, open: undefined }, cutShort(event))
+      return end(state, { step, open: undefined }, cutShort(event))
     case "InferenceComplete":
     case "StepEnd":
-      return state.open === undefined ? [state, undefined] : end({ step, open: undefined }, false)
+      return open === undefined ? [state, undefined] : end(state, { step, open: undefined }, false)
     default:
       return [state, undefined]
   }

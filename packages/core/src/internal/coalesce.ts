@@ -9,7 +9,8 @@ import type { Redactor } from "../Redaction.ts"
 import type { Place } from "./assemble.ts"
 import { redactText } from "./redact.ts"
 
-type Delta = Extract<
+/** An event that says a piece of a text. */
+export type Delta = Extract<
   AgentEvent,
   { readonly _tag: "TextDelta" | "ReasoningDelta" | "ToolCallDelta" | "ToolCallStreamDelta" }
 >
@@ -97,6 +98,32 @@ const isSpoken = (event: Delta): boolean => event._tag === "TextDelta" || event.
 export const fits = ({ rows }: Coalescing, event: Delta): boolean =>
   !isSpoken(event) || rows.every((row) => !isSpoken(row.event) || row.event._tag === event._tag)
 
+const indexOf = (rows: ReadonlyArray<Row>, event: Delta): number => rows.findIndex((row) => areOne(row.event, event))
+
+const longer = (row: Row, text: string, place: Place, occurredAt: number): Row => ({
+  first: row.first,
+  event: row.event,
+  from: row.from,
+  began: row.began,
+  last: { text, place, occurredAt, before: row.last },
+  size: row.size + text.length
+})
+
+/** Goes on with the row of a delta, when there is one, and room in it: most events are such. */
+export const goOn = (
+  { limit, rows, size }: Coalescing,
+  event: Delta,
+  place: Place,
+  occurredAt: number
+): Coalescing | undefined => {
+  const at = indexOf(rows, event)
+  const row = rows[at]
+  const text = textOf(event)
+  return row === undefined || size + text.length >= limit
+    ? undefined
+    : { rows: rows.with(at, longer(row, text, place, occurredAt)), size: size + text.length, limit }
+}
+
 /** Adds a delta that fits. */
 export const add = (
   { limit, rows, size }: Coalescing,
@@ -106,14 +133,14 @@ export const add = (
   occurredAt: number
 ): Coalescing => {
   const text = textOf(event)
-  const known = rows.find((row) => areOne(row.event, event))
-  const last: Link = { text, place, occurredAt, before: known?.last }
-  const row: Row =
-    known === undefined
-      ? { first: normalized, event: { ...event }, from: place, began: occurredAt, last, size: text.length }
-      : { ...known, last, size: known.size + text.length }
+  const at = indexOf(rows, event)
+  const known = rows[at]
+  const last: Link = { text, place, occurredAt, before: undefined }
   return {
-    rows: known === undefined ? [...rows, row] : rows.map((other) => (other === known ? row : other)),
+    rows:
+      known === undefined
+        ? [...rows, { first: normalized, event: { ...event }, from: place, began: occurredAt, last, size: text.length }]
+        : rows.with(at, longer(known, text, place, occurredAt)),
     size: size + text.length,
     limit
   }

@@ -42,6 +42,7 @@ export class Emitter {
   private readonly live: LiveSinkShape
   private readonly env: Environment
   private readonly records: Records
+  private isStepping = false
   /** What the audience emits in turn, while an event is delivered to it: it comes after that, live as in the ledger. */
   private inTurn: Array<{ readonly event: AgentEvent; readonly position: number | undefined }> | undefined
 
@@ -74,18 +75,24 @@ export class Emitter {
     if (this.isClosed) {
       return refuse(event._tag)
     }
-    if (this.inTurn !== undefined) {
+    if (this.isStepping) {
+      this.inTurn ??= []
       this.inTurn.push({ event, position })
       return undefined
     }
-    this.inTurn = []
+    this.isStepping = true
     try {
       let waiting = this.stepOne(event, position)
-      for (let next = this.inTurn.shift(); next !== undefined; next = this.inTurn.shift()) {
-        waiting = both(waiting, this.stepOne(next.event, next.position))
+      while (this.inTurn !== undefined) {
+        const events = this.inTurn
+        this.inTurn = undefined
+        for (const next of events) {
+          waiting = both(waiting, this.stepOne(next.event, next.position))
+        }
       }
       return waiting
     } finally {
+      this.isStepping = false
       this.inTurn = undefined
     }
   }

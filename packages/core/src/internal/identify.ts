@@ -43,33 +43,39 @@ const leftOf = (payload: unknown, redactor: Redactor | undefined, withheld: "not
 const isTooLarge = (text: string, maxBytes: number): boolean =>
   text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes
 
+type NotSaid = { readonly left: Remnant; readonly why: "too_large" | "refused" }
+
+const withhold = (
+  { payload }: NormalizedEvent["draft"],
+  { redactor }: Limits,
+  withheld: "not_json" | "not_redacted"
+): Result.Result<never, NotSaid> => Result.fail({ left: leftOf(payload, redactor, withheld), why: "refused" })
+
+const truncate = (payload: unknown, text: string): Result.Result<never, NotSaid> =>
+  Result.fail({
+    left: remnant(payload, { truncated: { bytes: Buffer.byteLength(text), sha256: sha256(text) } }),
+    why: "too_large"
+  })
+
 /** The text of a payload, or what is left of it and why. */
-const textOf = (
-  draft: NormalizedEvent["draft"],
-  { maxEventBytes, redactor }: Limits
-): Result.Result<string, { readonly left: Remnant; readonly why: "too_large" | "refused" }> => {
+const textOf = (draft: NormalizedEvent["draft"], limits: Limits): Result.Result<string, NotSaid> => {
+  const { maxEventBytes, redactor } = limits
   const said = StagedEvent.textOf(draft)
-  const withhold = (withheld: "not_json" | "not_redacted") =>
-    Result.fail({ left: leftOf(draft.payload, redactor, withheld), why: "refused" as const })
   if (Result.isFailure(said)) {
-    return withhold("not_json")
+    return withhold(draft, limits, "not_json")
   }
-  let text = said.success
-  if (redactor !== undefined) {
-    try {
-      text = withoutSecrets(redactor, text)
-    } catch {
-      return withhold("not_redacted")
-    }
+  if (redactor === undefined) {
+    return isTooLarge(said.success, maxEventBytes)
+      ? truncate(draft.payload, said.success)
+      : Result.succeed(said.success)
   }
-  return isTooLarge(text, maxEventBytes)
-    ? Result.fail({
-        left: remnant(redactor === undefined ? draft.payload : Json.parse(text), {
-          truncated: { bytes: Buffer.byteLength(text), sha256: sha256(text) }
-        }),
-        why: "too_large" as const
-      })
-    : Result.succeed(text)
+  let text: string
+  try {
+    text = withoutSecrets(redactor, said.success)
+  } catch {
+    return withhold(draft, limits, "not_redacted")
+  }
+  return isTooLarge(text, maxEventBytes) ? truncate(Json.parse(text), text) : Result.succeed(text)
 }
 
 const tagOf = (payload: unknown, kind: string): string =>
@@ -117,9 +123,9 @@ export const identify = (
   const problems: Array<Problem> = []
   let cause: string | undefined
   for (const entry of entries) {
-    const { companion, normalized } = entry
+    const { companion, lastOrdinal, normalized, occurredAt, ordinal } = entry
     const text = textOf(normalized.draft, limits)
-    const at = { ...entry, causationId: companion ? cause : undefined }
+    const at = { occurredAt, ordinal, lastOrdinal, causationId: companion ? cause : undefined }
     let event: StagedEvent.StagedEvent
     if (Result.isSuccess(text)) {
       event = StagedEvent.fromText(normalized, text.success, at)

@@ -33,6 +33,11 @@ export const initial = (frame: RunFrame): Progress => ({
   calls: []
 })
 
+/** Whether something waits for a later event, or for time to pass. */
+export const isWaiting = ({ coalescing, gaps }: Progress): boolean => coalescing.rows.length > 0 || gaps.length > 0
+
+const none: ReadonlyArray<Entry> = []
+
 /** What does not change while a run is recorded. `exact` takes every stage off but the normalizer's transition. */
 export interface Rules {
   readonly frame: RunFrame
@@ -62,6 +67,8 @@ export interface Advanced {
   readonly isShed?: boolean
 }
 
+const isObserved = ({ fidelity }: NormalizedEvent): boolean => fidelity === "observed_runtime_event"
+
 /** A fact that the recorder itself brings. */
 export const ownFact = <K extends KnownKind>(
   { context, scopes }: RunFrame,
@@ -77,7 +84,7 @@ const messageEntries = (
   ordinal: number
 ): ReadonlyArray<Entry> =>
   message === undefined
-    ? []
+    ? none
     : [
         {
           normalized: ownFact(frame, "committed_runtime_event", "MessageCommitted", message),
@@ -104,10 +111,10 @@ const gapEntries = (frame: RunFrame, gaps: Gap.Gaps, occurredAt: number): Readon
   }))
 
 /** Everything that waited for a later event, before what comes now. */
-const settle = ({ coalescing, gaps }: Progress, frame: RunFrame, occurredAt: number): ReadonlyArray<Entry> => [
-  ...joinedEntries(Coalesce.close(coalescing)),
-  ...gapEntries(frame, gaps, occurredAt)
-]
+const settle = (progress: Progress, frame: RunFrame, occurredAt: number): ReadonlyArray<Entry> =>
+  isWaiting(progress)
+    ? [...joinedEntries(Coalesce.close(progress.coalescing)), ...gapEntries(frame, progress.gaps, occurredAt)]
+    : none
 
 const settled = { coalescing: Coalesce.initial, gaps: [] }
 
@@ -147,6 +154,24 @@ const exactly = (progress: Progress, rules: Rules, event: AgentEvent, place: Ass
       }
 }
 
+/**
+ * What waits to be joined, when a delta brings nothing but more of it, or nothing that is kept: most events are such. What
+ * else could become of one was found out with the first of its row.
+ */
+const goOn = (
+  { coalescing, gaps }: Progress,
+  durability: DurabilityMode,
+  delta: Coalesce.Delta,
+  place: Assemble.Place,
+  occurredAt: number,
+  room: Room
+): Coalesce.Coalescing | undefined => {
+  if (!shouldPersist(durability, "observed_runtime_event")) {
+    return coalescing
+  }
+  return room === "all" && gaps.length === 0 ? Coalesce.goOn(coalescing, delta, place, occurredAt) : undefined
+}
+
 /** Takes an event through the stages. */
 export const advance = (
   progress: Progress,
@@ -160,6 +185,13 @@ export const advance = (
   if (exact) {
     return exactly(progress, rules, event, place, occurredAt)
   }
+  if (Coalesce.isDelta(event)) {
+    const coalescing = goOn(progress, durability, event, place, occurredAt, room)
+    if (coalescing !== undefined) {
+      const [assembly] = Assemble.assemble(progress.assembly, event, place)
+      return { progress: { ...progress, assembly, coalescing }, entries: none }
+    }
+  }
   const [normalizer, drafts] = transition(reopen(progress.normalizer, event), frame, event, durability)
   const [assembly, message] = Assemble.assemble(progress.assembly, event, place)
   const next = { ...progress, normalizer, assembly, calls: Calls.after(progress.calls, event) }
@@ -169,7 +201,7 @@ export const advance = (
   const kept = drafts.success.filter(({ fidelity }) => shouldPersist(durability, fidelity))
   const said = messageEntries(frame, message, occurredAt, place.ordinal)
   if (kept.length === 0 && said.length === 0) {
-    return { progress: next, entries: [] }
+    return { progress: next, entries: none }
   }
   // How a run starts and ends is always kept: there is little of it, and without it the run would never end.
   if (room === "nothing" && event._tag !== "RunStart" && event._tag !== "RunFinish") {
@@ -179,8 +211,7 @@ export const advance = (
     )
     return leaveOut({ ...next, gaps }, rules, "store_away", event, place, occurredAt)
   }
-  const isObserved = kept.length > 0 && kept.every(({ fidelity }) => fidelity === "observed_runtime_event")
-  if (room === "facts" && isObserved) {
+  if (room === "facts" && kept.length > 0 && kept.every(isObserved)) {
     const left = leaveOut(next, rules, "overload", event, place, occurredAt)
     return said.length === 0
       ? left
