@@ -5,13 +5,13 @@
  *
  * @since 0.1.0
  */
-import { HashMap, Option, Result, Schema } from "effect"
-import type { AgentEvent } from "./AgentEvent.ts"
-import { type CanonicalEvent, decodePayload, isKind, type KnownKind, type payloads } from "./CanonicalEvent.ts"
-import * as EventStore from "./EventStore.ts"
-import * as Assemble from "./internal/assemble.ts"
-import * as Lifecycle from "./Lifecycle.ts"
-import * as Message from "./Message.ts"
+import type { Schema } from "effect"
+import type { CanonicalEvent, payloads } from "./CanonicalEvent.ts"
+import * as Fold from "./internal/fold.ts"
+import * as Said from "./internal/said.ts"
+import * as ToolCalls from "./internal/toolCalls.ts"
+import type * as Lifecycle from "./Lifecycle.ts"
+import type * as Message from "./Message.ts"
 import type { TokenUsage } from "./TokenUsage.ts"
 import type { ToolResult } from "./Tool.ts"
 
@@ -160,16 +160,6 @@ export interface ChildRun {
   readonly startedAt: number
 }
 
-/** What the next fact is folded into beside what is shown. */
-interface Fold {
-  readonly assembly: Assemble.Assembly
-  /** The ids of the calls as they appeared. */
-  readonly order: ReadonlyArray<string>
-  readonly calls: HashMap.HashMap<string, ToolCall>
-  /** The call of a suspension. */
-  readonly suspended: HashMap.HashMap<string, string>
-}
-
 /**
  * What a run came to, as far as its facts were seen. It is immutable. Ask {@link calls} and {@link current} for its
  * tool calls and for what the model is saying.
@@ -216,8 +206,49 @@ export interface RunView {
   readonly errors: ReadonlyArray<RunError>
   readonly gaps: ReadonlyArray<Gap>
   readonly children: ReadonlyArray<ChildRun>
-  readonly fold: Fold
+  readonly fold: Fold.Fold
 }
+
+const lazily = (list: Fold.Listed): PropertyDescriptor & ThisType<RunView> => ({
+  enumerable: true,
+  get() {
+    return this.fold[list].toArray()
+  }
+})
+
+/** Who folds a fact after the other does not have the arrays made that nobody reads. */
+const lists = {
+  messages: lazily("messages"),
+  compactions: lazily("compactions"),
+  errors: lazily("errors"),
+  gaps: lazily("gaps"),
+  children: lazily("children")
+} satisfies { readonly [K in Fold.Listed]: unknown }
+
+const show = (fold: Fold.Fold): RunView =>
+  Object.defineProperties<Omit<RunView, Fold.Listed>>(
+    {
+      runId: fold.runId,
+      threadId: fold.threadId,
+      parentRunId: fold.parentRunId,
+      status: fold.status,
+      doneReason: fold.doneReason,
+      termination: fold.termination,
+      result: fold.result,
+      startedAt: fold.startedAt,
+      updatedAt: fold.updatedAt,
+      facts: fold.facts,
+      lastSequence: fold.lastSequence,
+      lastOrdinal: fold.lastOrdinal,
+      steps: fold.steps,
+      permissions: fold.permissions,
+      tokens: fold.tokens,
+      inferences: fold.inferences,
+      modelMs: fold.modelMs,
+      fold
+    },
+    lists
+  ) as RunView
 
 /**
  * The view of a run of which nothing was seen yet.
@@ -225,38 +256,7 @@ export interface RunView {
  * @category constructors
  * @since 0.1.0
  */
-export const empty = (runId: string): RunView => ({
-  runId,
-  threadId: undefined,
-  parentRunId: undefined,
-  status: "created",
-  doneReason: undefined,
-  termination: undefined,
-  result: undefined,
-  startedAt: undefined,
-  updatedAt: undefined,
-  facts: 0,
-  lastSequence: undefined,
-  lastOrdinal: undefined,
-  steps: 0,
-  messages: [],
-  permissions: [],
-  tokens: {
-    promptTokens: 0,
-    completionTokens: 0,
-    totalTokens: 0,
-    cacheReadTokens: 0,
-    cacheCreationTokens: 0,
-    thinkingTokens: 0
-  },
-  inferences: 0,
-  modelMs: 0,
-  compactions: [],
-  errors: [],
-  gaps: [],
-  children: [],
-  fold: { assembly: Assemble.initial, order: [], calls: HashMap.empty(), suspended: HashMap.empty() }
-})
+export const empty = (runId: string): RunView => show(Fold.initial(runId))
 
 /**
  * The view of a run after these facts, in the order of a scope.
@@ -284,11 +284,11 @@ export const empty = (runId: string): RunView => ({
  * @since 0.1.0
  */
 export const fromFacts = (runId: string, facts: Iterable<CanonicalEvent>): RunView => {
-  let view = empty(runId)
+  let fold = Fold.initial(runId)
   for (const fact of facts) {
-    view = push(view, fact)
+    fold = Fold.next(fold, fact)
   }
-  return view
+  return show(fold)
 }
 
 /**
@@ -297,8 +297,7 @@ export const fromFacts = (runId: string, facts: Iterable<CanonicalEvent>): RunVi
  * @category getters
  * @since 0.1.0
  */
-export const calls = ({ fold }: RunView): ReadonlyArray<ToolCall> =>
-  fold.order.map((id) => HashMap.getUnsafe(fold.calls, id))
+export const calls = ({ fold }: RunView): ReadonlyArray<ToolCall> => ToolCalls.all(fold)
 
 /**
  * The call with this id, or the one that was suspended under it.
@@ -306,21 +305,7 @@ export const calls = ({ fold }: RunView): ReadonlyArray<ToolCall> =>
  * @category getters
  * @since 0.1.0
  */
-export const call = ({ fold }: RunView, id: string): ToolCall | undefined =>
-  Option.getOrUndefined(
-    Option.orElse(HashMap.get(fold.calls, id), () =>
-      Option.flatMap(HashMap.get(fold.suspended, id), (callId) => HashMap.get(fold.calls, callId))
-    )
-  )
-
-const over: ReadonlySet<ToolCallState> = new Set([
-  "succeeded",
-  "failed",
-  "rejected",
-  "timed_out",
-  "cancelled",
-  "unknown"
-])
+export const call = ({ fold }: RunView, id: string): ToolCall | undefined => ToolCalls.find(fold, id)
 
 /**
  * Whether a call has not come to its end.
@@ -328,7 +313,7 @@ const over: ReadonlySet<ToolCallState> = new Set([
  * @category predicates
  * @since 0.1.0
  */
-export const isOpen = ({ state }: ToolCall): boolean => !over.has(state)
+export const isOpen = (call: ToolCall): boolean => ToolCalls.isOpen(call)
 
 /**
  * What the model is saying right now, as far as the ledger has it: that of full fidelity has its deltas, a compacted
@@ -337,487 +322,7 @@ export const isOpen = ({ state }: ToolCall): boolean => !over.has(state)
  * @category getters
  * @since 0.1.0
  */
-export const current = ({ fold }: RunView): Message.Message | undefined => Assemble.message(fold.assembly, false)
-
-/** The payload of a fact of this kind, if it was kept and is one. */
-const payloadOf = <K extends KnownKind>(kind: K, fact: CanonicalEvent): (typeof payloads)[K]["Type"] | undefined =>
-  isKind(kind)(fact) && Result.isSuccess(decodePayload(fact)) ? fact.payload : undefined
-
-const field = (value: unknown, key: string): unknown =>
-  typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined
-
-/** A text that may have been kept although the payload was not. */
-const text = (value: unknown, key: string): string | undefined => {
-  const found = field(value, key)
-  return typeof found === "string" ? found : undefined
-}
-
-/** The name of the tool that a fact is about; empty where it was not kept. */
-const nameOf = ({ payload }: CanonicalEvent): string => text(payload, "name") ?? ""
-
-const isTermination = Schema.is(Lifecycle.TerminationReason)
-const isRole = Schema.is(Message.Role)
-
-const terminationOf = ({ payload }: CanonicalEvent): Lifecycle.TerminationReason | undefined => {
-  const termination = field(payload, "termination")
-  return isTermination(termination) ? termination : undefined
-}
-
-/** The rule of the stores, which have payloads as text; few kinds have it read. */
-const statusAfter = (fact: CanonicalEvent) =>
-  EventStore.statusAfter({
-    kind: fact.kind,
-    get payload() {
-      return JSON.stringify({ termination: terminationOf(fact) })
-    }
-  })
-
-/**
- * Takes in a message, in place of one that began with the same event: a partial one, or one that was put together here.
- * Ordinals are from 1; where facts have none, every message is another.
- */
-const said = (
-  { messages }: RunView,
-  message: Omit<RunMessage, "ordinal" | "occurredAt">,
-  { occurredAt, ordinal }: CanonicalEvent
-): ReadonlyArray<RunMessage> => {
-  const from = message.fromOrdinal ?? 0
-  const before = from === 0 ? -1 : messages.findLastIndex(({ fromOrdinal }) => fromOrdinal === from)
-  const whole = { ...message, ordinal, occurredAt }
-  return before === -1 ? [...messages, whole] : messages.with(before, whole)
-}
-
-/** Gives an event to the message that is being put together. */
-const assembled = (view: RunView, fact: CanonicalEvent, event: AgentEvent): RunView => {
-  const place = { ordinal: fact.ordinal ?? 0, position: undefined }
-  const [assembly, message] = Assemble.assemble(view.fold.assembly, event, place)
-  return {
-    ...view,
-    steps: assembly.step,
-    messages: message === undefined ? view.messages : said(view, message, fact),
-    fold: { ...view.fold, assembly }
-  }
-}
-
-/** A message takes the place of what was put together of it. */
-const committed = (view: RunView, fact: CanonicalEvent): RunView => {
-  const message = payloadOf("MessageCommitted", fact)
-  const role = message?.role ?? field(fact.payload, "role")
-  if (!isRole(role)) {
-    return view
-  }
-  const { open, step } = view.fold.assembly
-  // Its first events may be missing from the ledger, so what is open may have begun after it.
-  const ends =
-    open !== undefined &&
-    (message === undefined ? role === "assistant" : (message.fromOrdinal ?? Infinity) <= open.from.ordinal)
-  const whole = message ?? { parts: [], ...(ends ? current(view) : undefined), role, lost: true as const }
-  const steps = Math.max(step, whole.step ?? 0)
-  return {
-    ...view,
-    steps,
-    messages: said(view, whole, fact),
-    fold: { ...view.fold, assembly: { step: steps, open: ends ? undefined : open } }
-  }
-}
-
-/** Changes a call, which is there from now on. */
-const withCall = (
-  view: RunView,
-  { kind, occurredAt }: CanonicalEvent,
-  id: string | undefined,
-  change: Partial<ToolCall>
-): RunView => {
-  if (id === undefined) {
-    return view
-  }
-  const known = Option.getOrUndefined(HashMap.get(view.fold.calls, id))
-  const begins = kind === "ToolCallStarted" || kind === "ToolCallReady"
-  const before: ToolCall =
-    known !== undefined && (isOpen(known) || !begins)
-      ? known
-      : {
-          id,
-          name: "",
-          state: "streaming",
-          arguments: undefined,
-          result: undefined,
-          suspensionId: undefined,
-          decision: undefined,
-          approval: undefined,
-          reason: undefined,
-          output: "",
-          startedAt: occurredAt,
-          since: occurredAt
-        }
-  const after = {
-    ...before,
-    ...change,
-    name: change.name || before.name,
-    since: change.since ?? (change.state === undefined ? before.since : occurredAt)
-  }
-  return {
-    ...view,
-    fold: {
-      ...view.fold,
-      order: known === undefined ? [...view.fold.order, id] : view.fold.order,
-      calls: HashMap.set(view.fold.calls, id, after)
-    }
-  }
-}
-
-/** Takes away the permissions that an answer to a call, or to one of its suspensions, decides. */
-const answered = (view: RunView, id: string | undefined, suspensionId?: string): RunView => {
-  if (id === undefined) {
-    return view
-  }
-  const permissions = view.permissions.filter((permission) =>
-    suspensionId === undefined || permission.suspensionId === undefined
-      ? permission.callId !== id && permission.suspensionId !== id
-      : permission.suspensionId !== suspensionId
-  )
-  return permissions.length === view.permissions.length ? view : { ...view, permissions }
-}
-
-const doneState = ({ kind, payload }: CanonicalEvent): ToolCallState => {
-  switch (kind) {
-    case "ToolCallSuspended":
-      return "suspended"
-    case "ToolCallRejected":
-      return "rejected"
-    case "ToolCallTimedOut":
-      return "timed_out"
-    default: {
-      const outcome = text(payload, "outcome")
-      return outcome === "succeeded" || outcome === "failed" ? outcome : "unknown"
-    }
-  }
-}
-
-const done = (
-  view: RunView,
-  fact: CanonicalEvent,
-  kind: "ToolCallDone" | "ToolCallSuspended" | "ToolCallRejected" | "ToolCallTimedOut"
-): RunView => {
-  const id = text(fact.payload, "id")
-  const result = payloadOf(kind, fact)?.result
-  const suspensionId = kind === "ToolCallSuspended" ? result?.suspension?.suspension.id : undefined
-  const after = withCall(answered(view, id), fact, id, {
-    state: doneState(fact),
-    approval: undefined,
-    ...(result === undefined ? {} : { name: result.toolName, result }),
-    ...(suspensionId === undefined ? {} : { suspensionId })
-  })
-  return id === undefined || suspensionId === undefined
-    ? after
-    : { ...after, fold: { ...after.fold, suspended: HashMap.set(after.fold.suspended, suspensionId, id) } }
-}
-
-const asked = (view: RunView, fact: CanonicalEvent): RunView => {
-  const callId = text(fact.payload, "id")
-  if (callId === undefined) {
-    return view
-  }
-  const result = payloadOf("ToolPermissionRequested", fact)?.result
-  const suspension = result?.suspension?.suspension
-  const permission: Permission = {
-    callId,
-    suspensionId: suspension?.id,
-    toolName: result?.toolName ?? call(view, callId)?.name ?? "",
-    action: suspension?.action ?? "",
-    message: suspension?.message ?? "",
-    parameters: suspension?.parameters ?? null,
-    requestedAt: fact.occurredAt
-  }
-  return { ...view, permissions: [...answered(view, callId).permissions, permission] }
-}
-
-const decided = (view: RunView, fact: CanonicalEvent): RunView => {
-  const id = text(fact.payload, "id")
-  const { approved, reason, suspensionId } = payloadOf("ToolPermissionResolved", fact) ?? {}
-  const after = answered(view, id, suspensionId ?? text(fact.payload, "suspensionId"))
-  const known = id === undefined ? undefined : call(view, id)
-  return known === undefined || approved === undefined
-    ? after
-    : withCall(after, fact, known.id, { approval: { approved, reason: reason ?? "" } })
-}
-
-const resumed = (view: RunView, fact: CanonicalEvent): RunView => {
-  const target = text(fact.payload, "targetId")
-  const id = target === undefined ? undefined : call(view, target)?.id
-  return withCall(answered(view, target), fact, id, {
-    state: "resumed",
-    decision: payloadOf("ToolCallResumed", fact)?.result
-  })
-}
-
-const put = (view: RunView, fact: CanonicalEvent): RunView => {
-  const { delta = "", id = text(fact.payload, "id") } = payloadOf("ToolCallStreamDeltaObserved", fact) ?? {}
-  const before = id === undefined ? undefined : Option.getOrUndefined(HashMap.get(view.fold.calls, id))
-  return withCall(view, fact, id, {
-    name: nameOf(fact),
-    output: `${before?.output ?? ""}${delta}`,
-    // Only a call that runs puts something out, and it may have run since it could.
-    ...(before === undefined || ["streaming", "ready", "resumed"].includes(before.state)
-      ? { state: "executing", since: before?.since ?? fact.occurredAt }
-      : {})
-  })
-}
-
-/** The model makes a call, or takes it back. */
-const made = (
-  view: RunView,
-  fact: CanonicalEvent,
-  kind: "ToolCallStarted" | "ToolCallReady" | "ToolCallCancelled"
-): RunView => {
-  const id = text(fact.payload, "id")
-  const name = nameOf(fact)
-  if (id === undefined) {
-    return view
-  }
-  switch (kind) {
-    case "ToolCallStarted":
-      return withCall(assembled(view, fact, { _tag: "ToolCallStart", id, name }), fact, id, {
-        name,
-        state: "streaming"
-      })
-    case "ToolCallReady":
-      return withCall(assembled(view, fact, { _tag: "ToolCallReady", id, name, arguments: null }), fact, id, {
-        name,
-        // Who reads a stream late may hear of a call when its tool runs already.
-        ...(call(view, id)?.state === "executing" ? {} : { state: "ready" }),
-        arguments: payloadOf(kind, fact)?.arguments
-      })
-    case "ToolCallCancelled": {
-      const event = { _tag: "ToolCallCancel", id, name, reason: "" } as const
-      return withCall(assembled(answered(view, id), fact, event), fact, id, {
-        name,
-        state: "cancelled",
-        reason: payloadOf(kind, fact)?.reason
-      })
-    }
-  }
-}
-
-/** A new attempt of a turn voids its calls that had not got ready. */
-const reset = (view: RunView, fact: CanonicalEvent): RunView => {
-  const parts = view.fold.assembly.open?.parts ?? []
-  const started = parts.flatMap((part) => (part._tag === "ToolCall" ? [part.id] : []))
-  const voided = new Set(started.filter((id) => call(view, id)?.state === "streaming"))
-  const after = assembled(view, fact, { _tag: "StreamReset", reason: "" })
-  return {
-    ...after,
-    fold: {
-      ...after.fold,
-      order: after.fold.order.filter((id) => !voided.has(id)),
-      calls: HashMap.removeMany(after.fold.calls, voided)
-    }
-  }
-}
-
-const sum = (tokens: Required<TokenUsage>, usage: TokenUsage = {}): Required<TokenUsage> => {
-  const { completionTokens = 0, promptTokens = 0, totalTokens = promptTokens + completionTokens } = usage
-  return {
-    promptTokens: tokens.promptTokens + promptTokens,
-    completionTokens: tokens.completionTokens + completionTokens,
-    totalTokens: tokens.totalTokens + totalTokens,
-    cacheReadTokens: tokens.cacheReadTokens + (usage.cacheReadTokens ?? 0),
-    cacheCreationTokens: tokens.cacheCreationTokens + (usage.cacheCreationTokens ?? 0),
-    thinkingTokens: tokens.thinkingTokens + (usage.thinkingTokens ?? 0)
-  }
-}
-
-const inferred = (view: RunView, fact: CanonicalEvent): RunView => {
-  const event = payloadOf("InferenceComplete", fact) ?? { _tag: "InferenceComplete", model: "", durationMs: 0 }
-  return {
-    ...assembled(view, fact, event),
-    tokens: sum(view.tokens, event.usage),
-    inferences: view.inferences + 1,
-    modelMs: view.modelMs + event.durationMs
-  }
-}
-
-const parentOf = ({ payload }: CanonicalEvent): string | undefined =>
-  text(payload, "parentRunId") ?? text(field(payload, "identity"), "parentRunId")
-
-const begun = (view: RunView, fact: CanonicalEvent): RunView => ({
-  ...assembled(view, fact, { _tag: "RunStart", threadId: "", runId: view.runId }),
-  parentRunId: view.parentRunId ?? parentOf(fact),
-  termination: undefined,
-  result: undefined
-})
-
-type FinishKind = "RunFinished" | "RunSuspended" | "RunCancelled" | "RunErrored" | "RunTerminated"
-
-const finished = (view: RunView, fact: CanonicalEvent, kind: FinishKind): RunView => {
-  const termination = terminationOf(fact)
-  const event: AgentEvent = {
-    _tag: "RunFinish",
-    threadId: "",
-    runId: view.runId,
-    termination: termination ?? { _tag: "NaturalEnd" }
-  }
-  const after = abandoned({ ...assembled(view, fact, event), termination }, fact, [])
-  return { ...after, result: payloadOf(kind, fact)?.result }
-}
-
-/** Nobody will say how the calls end that are executing. */
-const abandoned = (
-  view: RunView,
-  fact: CanonicalEvent,
-  named: ReadonlyArray<{ readonly id: string; readonly name: string }>
-): RunView =>
-  [...calls(view).filter(({ state }) => state === "executing"), ...named].reduce(
-    (after, { id, name }) => withCall(after, fact, id, { name, state: "unknown", approval: undefined }),
-    view
-  )
-
-const interrupted = (view: RunView, fact: CanonicalEvent): RunView => {
-  const { assembly } = view.fold
-  const message = Assemble.message(assembly, true)
-  const named = payloadOf("RunInterrupted", fact)?.openCalls ?? []
-  const before = {
-    ...view,
-    messages: message === undefined ? view.messages : said(view, message, fact),
-    fold: { ...view.fold, assembly: { ...assembly, open: undefined } }
-  }
-  return abandoned(
-    before,
-    fact,
-    named.filter(({ executing }) => executing)
-  )
-}
-
-/** The view after a fact of its run; the kind decides, also where the payload was not kept. */
-const folded = (view: RunView, fact: CanonicalEvent): RunView => {
-  const { kind, occurredAt, payload } = fact
-  switch (kind) {
-    case "TextDeltaObserved":
-    case "ReasoningDeltaObserved":
-    case "ReasoningEncryptedValueObserved": {
-      const event = payloadOf(kind, fact)
-      return event === undefined ? view : assembled(view, fact, event)
-    }
-    case "ToolCallStreamDeltaObserved":
-      return put(view, fact)
-    case "RunStarted":
-    case "RunResumed":
-      return begun(view, fact)
-    case "RunFinished":
-    case "RunSuspended":
-    case "RunCancelled":
-    case "RunErrored":
-    case "RunTerminated":
-      return finished(view, fact, kind)
-    case "RunInterrupted":
-      return interrupted(view, fact)
-    case "StepStarted":
-      return assembled(view, fact, { _tag: "StepStart", messageId: text(payload, "messageId") ?? "" })
-    case "StepEnded":
-      return assembled(view, fact, { _tag: "StepEnd" })
-    case "StreamReset":
-      return reset(view, fact)
-    case "InferenceComplete":
-      return inferred(view, fact)
-    case "MessageCommitted":
-      return committed(view, fact)
-    case "ToolCallStarted":
-    case "ToolCallReady":
-    case "ToolCallCancelled":
-      return made(view, fact, kind)
-    case "ToolCallExecuting":
-      return withCall(view, fact, text(payload, "id"), {
-        name: nameOf(fact),
-        state: "executing",
-        approval: undefined
-      })
-    case "ToolCallDone":
-    case "ToolCallSuspended":
-    case "ToolCallRejected":
-    case "ToolCallTimedOut":
-      return done(view, fact, kind)
-    case "ToolCallResumed":
-      return resumed(view, fact)
-    case "ToolPermissionRequested":
-      return asked(view, fact)
-    case "ToolPermissionResolved":
-      return decided(view, fact)
-    case "ErrorRecorded": {
-      const { code, message } = payloadOf(kind, fact) ?? {}
-      return { ...view, errors: [...view.errors, { message, code, occurredAt }] }
-    }
-    case "CaptureGap": {
-      const gap = payloadOf(kind, fact)
-      return gap === undefined ? view : { ...view, gaps: [...view.gaps, { ...gap, occurredAt }] }
-    }
-    default:
-      return view
-  }
-}
-
-const compactionStates = {
-  ContextCompactionStarted: "started",
-  ContextCompactionCompleted: "completed",
-  ContextCompactionFailed: "failed",
-  ContextCompactionSkipped: "skipped",
-  ContextCompactionCancelled: "cancelled"
-} as const satisfies { readonly [K in KnownKind]?: Compaction["state"] }
-
-const isCompaction = (kind: string): kind is keyof typeof compactionStates => Object.hasOwn(compactionStates, kind)
-
-const number = (value: unknown, key: string): number | undefined => {
-  const found = field(value, key)
-  return typeof found === "number" ? found : undefined
-}
-
-/** The end of a compaction takes the place of its start. The thread tells both, not the run. */
-const compacted = (view: RunView, { kind, occurredAt, payload, threadId }: CanonicalEvent): RunView => {
-  if (!isCompaction(kind) || view.status !== "running" || threadId !== view.threadId) {
-    return view
-  }
-  const compaction: Compaction = {
-    state: compactionStates[kind],
-    taskId: text(payload, "taskId"),
-    boundaryMessageId: text(payload, "boundaryMessageId"),
-    preTokens: number(payload, "preTokens"),
-    postTokens: number(payload, "postTokens"),
-    reason: text(payload, "error") ?? text(payload, "reason"),
-    occurredAt
-  }
-  const { taskId } = compaction
-  const started =
-    taskId === undefined
-      ? -1
-      : view.compactions.findLastIndex((before) => before.state === "started" && before.taskId === taskId)
-  return {
-    ...view,
-    compactions: started === -1 ? [...view.compactions, compaction] : view.compactions.with(started, compaction)
-  }
-}
-
-/** What a fact of another run says of a child. */
-const ofChild = (view: RunView, fact: CanonicalEvent, runId: string): RunView => {
-  const after = statusAfter(fact)
-  if (after === undefined) {
-    return view
-  }
-  const index = view.children.findIndex((child) => child.runId === runId)
-  const known = view.children[index]
-  if (known !== undefined) {
-    return { ...view, children: view.children.with(index, { ...known, ...after }) }
-  }
-  if (after.status !== "running" || parentOf(fact) !== view.runId) {
-    return view
-  }
-  const child: ChildRun = {
-    runId,
-    threadId: fact.threadId,
-    callId: text(field(fact.payload, "identity"), "parentToolCallId"),
-    ...after,
-    startedAt: fact.occurredAt
-  }
-  return { ...view, children: [...view.children, child] }
-}
+export const current = ({ fold }: RunView): Message.Message | undefined => Said.current(fold)
 
 /**
  * The view after one more fact, which is the next in the order of its scope. The view before stays as it is. Facts of
@@ -829,22 +334,6 @@ const ofChild = (view: RunView, fact: CanonicalEvent, runId: string): RunView =>
  * @since 0.1.0
  */
 export const push = (view: RunView, fact: CanonicalEvent): RunView => {
-  const { lastOrdinal = fact.ordinal, occurredAt, runId } = fact
-  if (runId === undefined) {
-    return compacted(view, fact)
-  }
-  if (runId !== view.runId) {
-    return ofChild(view, fact, runId)
-  }
-  const after = folded(view, fact)
-  return {
-    ...after,
-    ...statusAfter(fact),
-    threadId: view.threadId ?? fact.threadId,
-    startedAt: view.startedAt ?? occurredAt,
-    updatedAt: occurredAt,
-    facts: view.facts + 1,
-    lastSequence: fact.runSequence,
-    lastOrdinal: lastOrdinal === undefined ? view.lastOrdinal : Math.max(view.lastOrdinal ?? 0, lastOrdinal)
-  }
+  const fold = Fold.next(view.fold, fact)
+  return fold === view.fold ? view : show(fold)
 }

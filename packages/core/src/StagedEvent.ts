@@ -61,25 +61,19 @@ export const isEventId = (text: string): boolean => uuid.test(text)
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
 
-const isAbsentOrStorable = (id: string | undefined): boolean => id === undefined || isStorable(id)
+const names = ["threadId", "runId", "kind", "origin", "correlationId", "causationId"] as const
 
-/** Why no store can keep an event as it is. */
-const problem = (event: StagedEvent): string | undefined => {
+/** Why no store can keep an event as it is. What the event before it says too was looked at there. */
+const problem = (event: StagedEvent, before: StagedEvent | undefined): string | undefined => {
   const { kind, occurredAt, ordinal = 0, lastOrdinal = ordinal, schemaVersion } = event
   if (!(isCount(ordinal) && isCount(lastOrdinal) && isCount(occurredAt) && isCount(schemaVersion))) {
     return `ordinals, time and schema version of ${JSON.stringify(kind)} must be integers, and not negative`
   }
-  if (
-    !(
-      isAbsentOrStorable(event.threadId) &&
-      isAbsentOrStorable(event.runId) &&
-      isStorable(kind) &&
-      isStorable(event.origin) &&
-      isAbsentOrStorable(event.correlationId) &&
-      isAbsentOrStorable(event.causationId)
-    )
-  ) {
-    return `an id of ${JSON.stringify(kind)} holds a NUL or a lone surrogate, which no store can keep`
+  for (const name of names) {
+    const text = event[name]
+    if (text !== undefined && text !== before?.[name] && !isStorable(text)) {
+      return `an id of ${JSON.stringify(kind)} holds a NUL or a lone surrogate, which no store can keep`
+    }
   }
   if (!uuid.test(event.eventId)) {
     return `event id ${JSON.stringify(event.eventId)} is not a UUID in lower case`
@@ -100,11 +94,13 @@ const problem = (event: StagedEvent): string | undefined => {
  * @since 0.1.0
  */
 export const checkStorable = (unit: StagedUnit): Result.Result<void, ValidationError> => {
+  let before: StagedEvent | undefined
   for (const event of unit) {
-    const what = problem(event)
+    const what = problem(event, before)
     if (what !== undefined) {
       return Result.fail(new ValidationError({ message: `validation error: ${what}` }))
     }
+    before = event
   }
   return Result.void
 }

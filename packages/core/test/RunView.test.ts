@@ -39,13 +39,17 @@ const fact = (
 /** The facts of a run, of which an event comes every millisecond: as the seed keeps them, or with whole messages. */
 const ledger = (
   events: ReadonlyArray<AgentEvent.AgentEvent>,
-  { messages = true, mode = "full_fidelity" }: { messages?: boolean; mode?: Durability.DurabilityMode } = {}
+  {
+    after = 0,
+    messages = true,
+    mode = "full_fidelity"
+  }: { after?: number; messages?: boolean; mode?: Durability.DurabilityMode } = {}
 ): ReadonlyArray<CanonicalEvent.CanonicalEvent> => {
   const normalizer = Effect.runSync(Normalizer.make({ ...ids, origin: "native" }, { reopen: true }))
   let assembly: Assembly = initial
   let runSequence = 0
   return events.flatMap((event, index) => {
-    const ordinal = index + 1
+    const ordinal = after + index + 1
     const placed = (kind: CanonicalEvent.Kind, payload: unknown, scope: object = ids) => {
       const { runId: _, threadId: __, ...rest } = fact(kind, Object(payload))
       return { ...rest, ...scope, ordinal, occurredAt: at + ordinal, runSequence: (runSequence += 1) }
@@ -180,6 +184,25 @@ const cuts = Arbitrary.map(
 const place = Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 120 })))
 const stream = Arbitraries.stream(ids)
 
+const inThread = (kind: CanonicalEvent.Kind, payload: object): Fact => {
+  const { runId: _, ...rest } = fact(kind, payload)
+  return rest
+}
+
+/** What may stand between the facts of an agent's events. */
+const beside: ReadonlyArray<Fact> = [
+  fact("RunStarted", { parentRunId: "r" }, { runId: "child" }),
+  fact("MessageCommitted", { role: "user", parts: [{ _tag: "Text", text: "go on" }] }),
+  fact("RunInterrupted", { ...ids, openCalls: [{ id: "id-1", name: "build", executing: true }] }),
+  fact("CaptureGap", { reason: "overload", events: 3, tags: {}, firstOrdinal: 2, lastOrdinal: 6 }),
+  fact("RunStarted", { parentRunId: "r" }, { runId: "other" }),
+  fact("RunResumed", start),
+  inThread("ContextCompactionStarted", { taskId: "task" }),
+  fact("MessageCommitted", { role: "assistant", parts: [{ _tag: "Text", text: "so" }], fromOrdinal: 2 }),
+  inThread("ContextCompactionCompleted", { taskId: "task" }),
+  fact("RunErrored", {}, { runId: "child" })
+]
+
 describe("a view", () => {
   it.prop(
     "of a coalesced ledger is that of one with a fact for each delta, wherever it stops",
@@ -208,6 +231,44 @@ describe("a view", () => {
       assert.deepStrictEqual(asked(early), before)
     },
     { arbitrary: { runs: 200 } }
+  )
+
+  it.prop(
+    "is the same whether it is read after each fact or late, and whatever else its facts were followed by",
+    [stream, place],
+    ([events, length]) => {
+      const told = ledger(events).slice(0, 40)
+      // Told again in part, so that messages take the place of others and calls begin anew.
+      const facts = [...told, ...told.slice(length)].flatMap((fact, index) => [
+        fact,
+        beside[index % beside.length] ?? fact
+      ])
+      const prefixes = (read: (view: RunView.RunView) => void) => {
+        let seen = RunView.empty("r")
+        return facts.map((fact) => {
+          const before = seen
+          seen = RunView.push(before, fact)
+          read(seen)
+          // The view that goes another way has what it would have without this one.
+          return [seen, beside.reduce(RunView.push, before)] as const
+        })
+      }
+      const shown: Array<object> = []
+      const readEarly = prefixes((view) => shown.push(structuredClone(asked(view))))
+      const readLate = prefixes(() => undefined)
+      const others = (views: typeof readLate) => views.toReversed().map(([, other]) => asked(other))
+      assert.deepStrictEqual(others(readLate), others(readEarly))
+      for (const views of [readLate, readEarly]) {
+        assert.deepStrictEqual(
+          views.map(([view]) => asked(view)),
+          shown
+        )
+      }
+      const [whole, other] = readLate[length] ?? [view(facts), view([...facts, ...beside])]
+      assert.deepStrictEqual(asked(view(facts.slice(0, length + 1))), asked(whole))
+      assert.deepStrictEqual(asked(view([...facts.slice(0, length), ...beside])), asked(other))
+    },
+    { arbitrary: { runs: 30 } }
   )
 
   it.prop(
@@ -743,18 +804,96 @@ describe("the rest of a run", () => {
     const again = RunView.push(seen, of("child", "RunResumed"))
     assert.strictEqual(again.children[0]?.status, "running")
   })
+})
 
-  it("takes as long for a delta at the end of a long run as at its start", () => {
-    const long = view(
-      ledger(Array.from({ length: 3000 }, (_, index) => [ready(String(index)), text("a"), inference]).flat())
-    )
+describe("one step more", () => {
+  /** How many items the methods of arrays, and copies of arrays, go through meanwhile; loops by an index do not count. */
+  const itemsOf = (body: () => void): number => {
+    const prototype: object = Array.prototype
+    let items = 0
+    const methods = Reflect.ownKeys(prototype).flatMap((key) => {
+      const { value, ...rest } = Reflect.getOwnPropertyDescriptor(prototype, key) ?? {}
+      const goesThrough = typeof value === "function" && !["constructor", "at", "push", "pop"].includes(String(key))
+      return goesThrough ? [{ key, value, rest }] : []
+    })
+    for (const { key, rest, value } of methods) {
+      Object.defineProperty(prototype, key, {
+        ...rest,
+        value(this: ReadonlyArray<unknown>, ...args: ReadonlyArray<unknown>) {
+          items += this.length
+          return Reflect.apply(value, this, args)
+        }
+      })
+    }
+    try {
+      body()
+    } finally {
+      for (const { key, rest, value } of methods) {
+        Object.defineProperty(prototype, key, { ...rest, value })
+      }
+    }
+    return items
+  }
+
+  /** All that may come in a step, and more. */
+  const stepOf = (index: number): ReadonlyArray<Fact> => {
+    const id = String(index)
+    const events = [
+      step(id),
+      text("a"),
+      call(`voided ${id}`),
+      reset,
+      ready(id),
+      inference,
+      asks(id),
+      finish({ _tag: "Suspended" }),
+      start,
+      output(id, "a"),
+      done(id, success, "succeeded"),
+      { _tag: "Error", message: "m" } as const
+    ]
+    return [
+      ...ledger(events, { messages: false, after: index * events.length }),
+      fact("CaptureGap", { reason: "overload", events: 1, tags: {}, firstOrdinal: 1, lastOrdinal: 1 }),
+      inThread("ContextCompactionStarted", { taskId: id }),
+      inThread("ContextCompactionCompleted", { taskId: id }),
+      fact("RunStarted", { parentRunId: "r" }, { runId: `child ${id}` }),
+      fact("RunErrored", {}, { runId: `child ${id}` })
+    ]
+  }
+  const after = (steps: number) => view(Array.from({ length: steps }, (_, index) => stepOf(index)).flat())
+
+  it("goes through no more items after a thousand steps than after ten", () => {
+    const items = (before: number) => {
+      const seen = after(before)
+      for (const list of [
+        seen.messages,
+        seen.errors,
+        seen.gaps,
+        seen.compactions,
+        seen.children,
+        RunView.calls(seen)
+      ]) {
+        assert.lengthOf(list, before)
+      }
+      const more = stepOf(before)
+      return itemsOf(() => more.reduce(RunView.push, seen))
+    }
+    const few = items(10)
+    assert.isAbove(few, 0)
+    assert.isBelow(items(1000), few + 500)
+  })
+
+  it("makes no list anew that it adds nothing to, and no other call", () => {
+    const long = after(20)
     const [spoken, put] = ledger([text("a"), output("7", "b")])
     assert.isDefined(spoken)
     assert.isDefined(put)
     const before = RunView.call(long, "8")
-    const after = [spoken, put, spoken].reduce(RunView.push, long)
-    assert.strictEqual(after.messages, long.messages)
-    assert.strictEqual(after.fold.order, long.fold.order)
-    assert.strictEqual(RunView.call(after, "8"), before)
+    const longer = [spoken, put, spoken].reduce(RunView.push, long)
+    for (const list of ["messages", "errors", "gaps", "compactions", "children", "permissions"] as const) {
+      assert.strictEqual(longer[list], long[list])
+    }
+    assert.strictEqual(RunView.call(longer, "8"), before)
   })
 })

@@ -27,8 +27,8 @@ const fence = Effect.fnUntraced(function* (db: Tables, writers: ReadonlyArray<Ev
 /** Gives a writer its next epoch. */
 export const raiseEpoch = (db: Database, writer: string) =>
   db
-    .transaction(
-      db.query(
+    .transaction(({ query }) =>
+      query(
         `INSERT INTO writers (writer, epoch, high_water) VALUES (?, 1, 0)
          ON CONFLICT (writer) DO UPDATE SET epoch = writers.epoch + 1 RETURNING epoch, high_water`,
         [writer]
@@ -119,7 +119,7 @@ export const write = Effect.fnUntraced(function* (
  * matters whether all of them are known.
  */
 export const append = (db: Database, batch: Batch, options: EventStore.AppendOptions) => {
-  const commit = (lookUp: boolean) => db.transaction(write(db, batch, options, lookUp))
+  const commit = (lookUp: boolean) => db.transaction((within) => write(within, batch, options, lookUp))
   return commit((options.expected ?? []).length > 0).pipe(
     Effect.catchIf(
       (error): error is SqlError.SqlError => error._tag === "SqlError" && db.isKnownEventId(error),

@@ -46,8 +46,10 @@ export interface Tables {
 }
 
 export interface Database extends Tables {
-  /** Runs statements in one transaction, that of a writer. */
-  readonly transaction: <A, E>(statements: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError.SqlError>
+  /** Runs statements in one transaction, that of a writer: those of the database that they are given. */
+  readonly transaction: <A, E>(
+    statements: (db: Database) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | SqlError.SqlError>
 
   /** Whether a statement that failed so may succeed a moment later: somebody else has a lock, a connection was lost. */
   readonly isTransient: (error: SqlError.SqlError) => boolean

@@ -93,10 +93,5 @@ const restoreEntries = Effect.fnUntraced(function* (db: Database, part: EventSto
 
 export const restore = (db: Database, part: EventStore.Part) =>
   db
-    .transaction(
-      Effect.gen(function* () {
-        yield* restoreFacts(db, part.facts ?? [])
-        yield* restoreEntries(db, part)
-      })
-    )
+    .transaction((within) => Effect.andThen(restoreFacts(within, part.facts ?? []), restoreEntries(within, part)))
     .pipe(Effect.andThen(db.committed))

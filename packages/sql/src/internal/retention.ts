@@ -66,25 +66,25 @@ const raise = Effect.fnUntraced(function* (
 export const pruneSlice = Effect.fnUntraced(function* (db: Database, { before, threadId }: Prune, after: number) {
   const ceiling = yield* db.ceiling
   return yield* db.transaction(
-    Effect.gen(function* () {
-      const end = yield* sliceEnd(db, after)
+    Effect.fnUntraced(function* (within) {
+      const end = yield* sliceEnd(within, after)
       if (end === undefined) {
         return { facts: 0, next: undefined }
       }
-      const [[young] = []] = yield* db.query(
+      const [[young] = []] = yield* within.query(
         "SELECT min(position) FROM events WHERE position > ? AND position <= ? AND occurred_at + recorded_after >= ?",
         [after, end, before]
       )
       const through = Math.min(end, ceiling, typeof young === "number" ? young - 1 : end)
-      const pruned = yield* db.query(
+      const pruned = yield* within.query(
         `DELETE FROM events AS e WHERE e.position > ? AND e.position <= ? AND ${isDone}${threadId === undefined ? "" : ` AND ${belongs}`}
          RETURNING thread, thread_sequence, run, run_sequence, position`,
         [after, through, ...(threadId === undefined ? [] : [idParam(threadId), idParam(threadId)])]
       )
-      yield* raise(db, "threads", "thread_id", lastOf(pruned.map(([thread, sequence]) => [thread, sequence])))
-      yield* raise(db, "runs", "run_id", lastOf(pruned.map(([, , run, sequence]) => [run, sequence])))
+      yield* raise(within, "threads", "thread_id", lastOf(pruned.map(([thread, sequence]) => [thread, sequence])))
+      yield* raise(within, "runs", "run_id", lastOf(pruned.map(([, , run, sequence]) => [run, sequence])))
       for (const [, floor] of lastOf(pruned.map((row) => [0, row[4]]))) {
-        yield* db.query("UPDATE ledger SET floor = ? WHERE floor < ?", [floor, floor])
+        yield* within.query("UPDATE ledger SET floor = ? WHERE floor < ?", [floor, floor])
       }
       const slice: Slice = { facts: pruned.length, next: through < end ? undefined : end }
       return slice
@@ -96,18 +96,18 @@ export const pruneSlice = Effect.fnUntraced(function* (db: Database, { before, t
 export const eraseSlice = Effect.fnUntraced(function* (db: Database, threadId: string, after: number) {
   const id = idParam(threadId)
   return yield* db.transaction(
-    Effect.gen(function* () {
-      yield* db.query(
+    Effect.fnUntraced(function* (within) {
+      yield* within.query(
         `UPDATE runs SET state = NULL, labels = NULL, done_reason = NULL
          WHERE thread = (SELECT id FROM threads WHERE thread_id = ?)
            AND (state IS NOT NULL OR labels IS NOT NULL OR done_reason IS NOT NULL)`,
         [id]
       )
-      const end = yield* sliceEnd(db, after)
+      const end = yield* sliceEnd(within, after)
       if (end === undefined) {
         return { facts: 0, next: undefined }
       }
-      const erased = yield* db.query(
+      const erased = yield* within.query(
         `UPDATE events AS e SET payload = 'null', flags = e.flags | ${erasedFlag}
          WHERE e.position > ? AND e.position <= ? AND (e.flags & ${erasedFlag}) = 0 AND ${belongs} RETURNING position`,
         [after, end, id, id]

@@ -98,19 +98,23 @@ const open = Effect.fnUntraced(function* (options: Options) {
 
   const { committed, signal } = yield* Watch.make(sql, String(channel))
   const tables = { name, idParam: identity, onSqlError, isKnownEventId }
-  const calls = SqlEventStore.calls({
+  const db: Database = {
     ...tables,
     query,
-    transaction: (statements) => transaction(sql, statements),
+    transaction: (statements) =>
+      transaction(
+        sql,
+        Effect.suspend(() => statements(db))
+      ),
     ...Insert.make(query),
     isTransient,
     locks: yield* Locks.make(ownConfig, String(channel)),
     ceiling: Positions.ceiling(query),
     committed,
     compact: compact(name, sql)
-  })
+  }
   return {
-    store: SqlEventStore.fromCalls(calls, signal),
+    store: SqlEventStore.fromCalls(SqlEventStore.calls(db), signal),
     config,
     tables,
     notify: Effect.andThen(committed, Effect.sync(signal.notify))

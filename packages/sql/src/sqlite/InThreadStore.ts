@@ -3,8 +3,6 @@
  */
 import type { EventStore, LedgerError } from "@runledger/core"
 import { Effect, type Scope, Semaphore } from "effect"
-import { Reactivity } from "effect/reactivity"
-import { SqlClient } from "effect/sql"
 import { randomUUID } from "node:crypto"
 import { resolve } from "node:path"
 import type { Database } from "../internal/database.ts"
@@ -66,13 +64,8 @@ const openAt = Effect.fnUntraced(function* (
   if (!inMemory) {
     yield* File.check(path, readOnly)
   }
-  const sql = yield* NodeSqliteClient.make({ path, readOnly }).pipe(
-    Effect.provide(Reactivity.layer),
-    Effect.mapError(onSqlError)
-  )
-  const provideSql = Effect.provideService(SqlClient.SqlClient, sql)
-  yield* Schema.prepare(name, readOnly).pipe(
-    provideSql,
+  const handle = yield* Effect.mapError(NodeSqliteClient.open({ path, readOnly }), onSqlError)
+  yield* Schema.prepare(handle, name, readOnly).pipe(
     Effect.retry({
       schedule: SqlEventStore.patience,
       while: (error) => error._tag === "SqlError" && isBusy(error)
@@ -83,8 +76,10 @@ const openAt = Effect.fnUntraced(function* (
   const locks = yield* Locks.make(inMemory || readOnly ? undefined : yield* File.real(path))
   const turn = Semaphore.makeUnsafe(1)
   let commits = 0
-  const query: Database["query"] = (text, params) => sql.unsafe(text, params).values
-  const { insert, keepingTail } = Insert.make(query)
+  // A statement that is in no transaction waits for the end of the one that is open.
+  const alone = Semaphore.makeUnsafe(1)
+  const query: Database["query"] = (text, params) => alone.withPermit(handle.query(text, params))
+  const { insert, keepingTail } = Insert.make(handle.query)
   const tables = {
     name,
     idParam: uuidBytes,
@@ -93,11 +88,16 @@ const openAt = Effect.fnUntraced(function* (
     // A transaction that writes is the only one.
     lock: () => Effect.void
   }
-  const calls = SqlEventStore.calls({
+  const db: Database = {
     ...tables,
     query,
     insert,
-    transaction: (statements) => turn.withPermit(keepingTail(sql.withTransaction(statements))),
+    transaction: (statements) =>
+      turn.withPermit(
+        alone.withPermit(
+          keepingTail(handle.transaction(Effect.suspend(() => statements({ ...db, query: handle.query }))))
+        )
+      ),
     isTransient: isBusy,
     locks,
     goOnAfter: () => Effect.void,
@@ -106,11 +106,11 @@ const openAt = Effect.fnUntraced(function* (
       commits += 1
       return stillThere
     }),
-    compact: inMemory ? Effect.void : compact(path, sql, turn)
-  })
+    compact: inMemory ? Effect.void : compact(path, query, turn)
+  }
   return {
     calls: {
-      ...calls,
+      ...SqlEventStore.calls(db),
       version: () =>
         query("PRAGMA data_version", []).pipe(
           Effect.map(([row = []]) => Number(row[0]) + commits),

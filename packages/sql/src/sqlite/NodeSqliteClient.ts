@@ -1,15 +1,9 @@
 /**
- * An `effect/sql` client over `node:sqlite`, which needs nothing compiled or installed.
- *
- * **Gotchas**
- *
- * `node:sqlite` is synchronous: each statement holds up the thread that runs it.
- *
- * @since 0.1.0
+ * An open database of `node:sqlite`, which needs nothing compiled or installed. It is synchronous: each statement holds up
+ * the thread that runs it.
  */
-import { Effect, Predicate, type Scope, Semaphore, Stream } from "effect"
-import type { Reactivity } from "effect/reactivity"
-import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
+import { Effect, Predicate, type Scope, Stream } from "effect"
+import { type SqlConnection, SqlError } from "effect/sql"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
 /** `errno` is the name under which Effect's classifier looks for SQLite's code, which Node calls `errcode`. */
@@ -37,11 +31,22 @@ export interface Query {
 export interface Handle {
   readonly database: DatabaseSync
   readonly run: (query: Query) => Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
+
+  /** Runs a statement that is kept prepared, and gives its rows as values. */
+  readonly query: (
+    sql: string,
+    params: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError.SqlError>
+
+  /** Runs statements in a transaction that writes. */
+  readonly transaction: <A, E>(statements: Effect.Effect<A, E>) => Effect.Effect<A, E | SqlError.SqlError>
+
+  /** Rolls back the transaction that is open, if one is. */
+  readonly rollback: Effect.Effect<void>
 }
 
-interface Connection extends SqlConnection.Connection {
-  readonly database: DatabaseSync
-}
+/** The statement that begins a transaction: the file is locked for writing from then on. */
+export const begin = "BEGIN IMMEDIATE"
 
 /** How many statements are kept prepared: more than a store has, but for those whose text depends on how much is asked. */
 const preparedLimit = 200
@@ -71,22 +76,34 @@ const handle = (database: DatabaseSync): Handle => {
     return statement
   }
 
+  const run: Handle["run"] = ({ bigints, params, prepared, rows, sql }) =>
+    attempt("execute", () => {
+      const statement = prepared ? find(sql, bigints) : prepare(sql, bigints)
+      statement.setReturnArrays(rows === "arrays")
+      // Node would take its properties for named parameters, and leave the parameter NULL.
+      const [first] = params
+      if (typeof first === "function" || (typeof first === "object" && first !== null && !ArrayBuffer.isView(first))) {
+        throw new TypeError("Provided value cannot be bound to SQLite parameter 1.")
+      }
+      return statement.all(...(params as ReadonlyArray<SQLInputValue>))
+    })
+
+  const query: Handle["query"] = (sql, params) =>
+    run({ sql, params, rows: "arrays", bigints: false, prepared: true }) as ReturnType<Handle["query"]>
+
+  const rollback = Effect.suspend(() => (database.isTransaction ? Effect.ignore(query("ROLLBACK", [])) : Effect.void))
+
   return {
     database,
-    run: ({ bigints, params, prepared, rows, sql }) =>
-      attempt("execute", () => {
-        const statement = prepared ? find(sql, bigints) : prepare(sql, bigints)
-        statement.setReturnArrays(rows === "arrays")
-        // Node would take its properties for named parameters, and leave the parameter NULL.
-        const [first] = params
-        if (
-          typeof first === "function" ||
-          (typeof first === "object" && first !== null && !ArrayBuffer.isView(first))
-        ) {
-          throw new TypeError("Provided value cannot be bound to SQLite parameter 1.")
-        }
-        return statement.all(...(params as ReadonlyArray<SQLInputValue>))
-      })
+    run,
+    query,
+    transaction: (statements) =>
+      query(begin, []).pipe(
+        Effect.andThen(statements),
+        Effect.tap(() => query("COMMIT", [])),
+        Effect.ensuring(rollback)
+      ),
+    rollback
   }
 }
 
@@ -120,7 +137,10 @@ export const connection = (run: Handle["run"]): SqlConnection.Connection => {
   }
 }
 
-/** Opens a database for as long as the scope lives. */
+/**
+ * Opens a database for as long as the scope lives. A statement that needs a lock which another process has fails at
+ * once: to wait for it would stop the thread.
+ */
 export const open = (options: {
   readonly path: string
   readonly readOnly: boolean
@@ -137,30 +157,3 @@ export const open = (options: {
     ),
     (database) => Effect.sync(() => database.close())
   ).pipe(Effect.map(handle))
-
-/**
- * Opens a database for as long as the scope lives. A statement that needs a lock which another process has fails at
- * once: to wait for it would stop the thread.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const make = Effect.fnUntraced(function* (options: {
-  readonly path: string
-  readonly readOnly: boolean
-}): Effect.fn.Return<SqlClient.SqlClient, SqlError.SqlError, Scope.Scope | Reactivity.Reactivity> {
-  const { database, run } = yield* open(options)
-  const shared: Connection = { ...connection(run), database }
-  return yield* SqlClient.make({
-    ...SqlClient.makeSqliteAcquirers({
-      connection: Effect.succeed(shared),
-      semaphore: Semaphore.makeUnsafe(1),
-      isTransaction: (connection) => connection.database.isTransaction
-    }),
-    compiler: Statement.makeCompilerSqlite(),
-    driver: "node-sqlite",
-    spanAttributes: [["db.system.name", "sqlite"]],
-    beginTransaction: "BEGIN IMMEDIATE",
-    prepareTransactionControls: true
-  })
-})

@@ -79,17 +79,13 @@ export const make = Effect.fnUntraced(function* ({
   tables,
   turn
 }: Parts): Effect.fn.Return<Opened, SqlError.SqlError, Scope.Scope> {
-  const { database, run } = yield* NodeSqliteClient.open({ path, readOnly })
-  const query: Tables["query"] = (sql, params) =>
-    run({ sql, params, rows: "arrays", bigints: false, prepared: true }) as ReturnType<Tables["query"]>
+  const { database, query, rollback, run } = yield* NodeSqliteClient.open({ path, readOnly })
   if (!readOnly) {
     yield* Effect.forEach(Schema.settings, (setting) => query(setting, []), { discard: true })
   }
   const append = SqlEventStore.appendWithin({ ...tables, query, insert: Insert.make(query).insert })
   let reserved = false
   let ended = false
-
-  const rollback = Effect.suspend(() => (database.isTransaction ? Effect.ignore(query("ROLLBACK", [])) : Effect.void))
 
   const patiently: Run = (query) => Effect.retry(run(query), { schedule: SqlEventStore.patience, while: isBusy })
 

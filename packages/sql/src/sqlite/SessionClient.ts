@@ -8,9 +8,6 @@ import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
 import * as NodeSqliteClient from "./NodeSqliteClient.ts"
 import type { Session } from "./Session.ts"
 
-/** The statement that begins a transaction: the file is locked for writing from then on. */
-export const begin = "BEGIN IMMEDIATE"
-
 const ended = new SqlError.SqlError({
   reason: new SqlError.UnknownError({
     message:
@@ -58,7 +55,7 @@ export const make = Effect.fnUntraced(function* (
     compiler: Statement.makeCompilerSqlite(),
     driver: "node-sqlite",
     spanAttributes: [["db.system.name", "sqlite"]],
-    beginTransaction: begin,
+    beginTransaction: NodeSqliteClient.begin,
     releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
     prepareTransactionControls: true
   })

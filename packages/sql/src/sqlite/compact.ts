@@ -3,11 +3,12 @@
  */
 import { LedgerError } from "@runledger/core"
 import { Effect, type Semaphore } from "effect"
-import type { SqlClient, SqlError } from "effect/sql"
+import type { SqlError } from "effect/sql"
+import type { Database } from "../internal/database.ts"
 import { patience } from "../SqlEventStore.ts"
 
-const checkpoint = Effect.fnUntraced(function* (path: string, sql: SqlClient.SqlClient) {
-  const [[busy] = []] = yield* sql.unsafe("PRAGMA wal_checkpoint(TRUNCATE)").valuesUnprepared
+const checkpoint = Effect.fnUntraced(function* (path: string, query: Database["query"]) {
+  const [[busy] = []] = yield* query("PRAGMA wal_checkpoint(TRUNCATE)", [])
   if (busy !== 0) {
     return yield* new LedgerError.UnavailableError({
       message: `what was deleted from the ledger ${path} is gone from it, but its -wal file still has traces: another process is reading it; do the same again when it has ended`
@@ -21,7 +22,7 @@ const checkpoint = Effect.fnUntraced(function* (path: string, sql: SqlClient.Sql
  */
 export const compact = (
   path: string,
-  sql: SqlClient.SqlClient,
+  query: Database["query"],
   turn: Semaphore.Semaphore
 ): Effect.Effect<void, SqlError.SqlError | LedgerError.UnavailableError> =>
-  Effect.andThen(turn.withPermit(sql.unsafe("VACUUM").unprepared), Effect.retry(checkpoint(path, sql), patience))
+  Effect.andThen(turn.withPermit(query("VACUUM", [])), Effect.retry(checkpoint(path, query), patience))

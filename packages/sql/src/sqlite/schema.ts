@@ -3,7 +3,10 @@
  */
 import { LedgerError } from "@runledger/core"
 import { Effect } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import type { SqlError } from "effect/sql"
+import type { Handle } from "./NodeSqliteClient.ts"
+
+type Query = Handle["query"]
 
 /** "RLDG": says in the header of a file that it is a ledger. */
 export const applicationId = 0x524c4447
@@ -99,43 +102,38 @@ export const nothingToRead = (path: string): LedgerError.NotFound =>
     message: `there is no ledger at ${path}; check the path, or record a run there first`
   })
 
-const foundFormat = Effect.fnUntraced(function* () {
-  const sql = yield* SqlClient.SqlClient
-  const [[found] = []] = yield* sql.unsafe("PRAGMA user_version").valuesUnprepared
-  return Number(found)
-})
+const foundFormat = (query: Query) => Effect.map(query("PRAGMA user_version", []), ([row = []]) => Number(row[0]))
 
-const migrate = Effect.fnUntraced(function* (path: string) {
-  const sql = yield* SqlClient.SqlClient
-  const found = yield* foundFormat()
+const migrate = Effect.fnUntraced(function* (query: Query, path: string) {
+  const found = yield* foundFormat(query)
   if (found > format) {
     return yield* newer(path, found)
   }
   if (found === 0) {
-    const [[tables] = []] = yield* sql.unsafe("SELECT count(*) FROM sqlite_schema").valuesUnprepared
+    const [[tables] = []] = yield* query("SELECT count(*) FROM sqlite_schema", [])
     if (tables !== 0) {
       return yield* notALedger(path)
     }
   }
   for (const statement of migrations.slice(found).flat()) {
-    yield* sql.unsafe(statement).unprepared
+    yield* query(statement, [])
   }
-  yield* sql.unsafe(`PRAGMA application_id = ${applicationId}`).unprepared
-  yield* sql.unsafe(`PRAGMA user_version = ${format}`).unprepared
+  yield* query(`PRAGMA application_id = ${applicationId}`, [])
+  yield* query(`PRAGMA user_version = ${format}`, [])
 })
 
 /**
- * Gives the database of the client the tables of this version.
+ * Gives a database the tables of this version.
  *
  * The schema is committed before the switch to WAL, in the main file itself: so its header says that it is a ledger even
  * if the process dies right after, when a write-ahead log would still hold everything.
  */
 export const prepare = Effect.fnUntraced(function* (
+  { query, transaction }: Pick<Handle, "query" | "transaction">,
   path: string,
   readOnly: boolean
-): Effect.fn.Return<void, SqlError.SqlError | LedgerError.IntegrityError | LedgerError.NotFound, SqlClient.SqlClient> {
-  const sql = yield* SqlClient.SqlClient
-  const found = yield* foundFormat()
+): Effect.fn.Return<void, SqlError.SqlError | LedgerError.IntegrityError | LedgerError.NotFound> {
+  const found = yield* foundFormat(query)
   if (found > format) {
     return yield* newer(path, found)
   }
@@ -143,10 +141,9 @@ export const prepare = Effect.fnUntraced(function* (
     return yield* found === 0 ? nothingToRead(path) : Effect.void
   }
   if (found < format) {
-    yield* sql.withTransaction(migrate(path))
+    yield* transaction(migrate(query, path))
   }
-  yield* sql.unsafe("PRAGMA journal_mode = WAL").unprepared
-  for (const setting of settings) {
-    yield* sql.unsafe(setting).unprepared
+  for (const setting of ["PRAGMA journal_mode = WAL", ...settings]) {
+    yield* query(setting, [])
   }
 })

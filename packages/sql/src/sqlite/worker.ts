@@ -5,7 +5,7 @@
 import { Cause, Effect, Exit, Fiber, Scope } from "effect"
 import { parentPort, workerData } from "node:worker_threads"
 import * as InThreadStore from "./InThreadStore.ts"
-import { type Reply, type Request, type Start, toPlain, unpack } from "./protocol.ts"
+import { type PackedBatch, type Reply, type Request, type Start, toPlain, unpack } from "./protocol.ts"
 import type * as Session from "./Session.ts"
 
 const { options, withSession } = workerData as Start
@@ -38,7 +38,7 @@ const answer = ({ args, method }: Request): Effect.Effect<unknown, unknown> =>
         return Effect.void
       case "append":
       case "appendWithin": {
-        const [batch, ...rest] = args as [ReadonlyArray<unknown>, ...ReadonlyArray<unknown>]
+        const [batch, ...rest] = args as [PackedBatch, ...ReadonlyArray<unknown>]
         return call(unpack(batch), ...rest)
       }
       default:
