@@ -48,6 +48,8 @@ export const make = Effect.fnUntraced(function* (
   const turn = Semaphore.makeUnsafe(1)
   const missing = Latch.makeUnsafe()
   let session: Session | undefined
+  /** How many names are being freed. */
+  let unlocks = 0
 
   const open = Effect.gen(function* () {
     // Closed last to first: a connection that is closed is not asked to stop listening, which it may never answer.
@@ -83,10 +85,18 @@ export const make = Effect.fnUntraced(function* (
   const lock = (on: Session, writer: string): Effect.Effect<boolean, SqlError.SqlError> =>
     Effect.map(on.query("SELECT pg_try_advisory_lock($1)", [keyOf(writer)]), ([row = []]) => row[0] === true)
 
-  const unlock = Effect.fnUntraced(function* (on: Session, writer: string) {
-    const unlocking = yield* Effect.forkIn(on.query("SELECT pg_advisory_unlock($1)", [keyOf(writer)]), handle)
-    yield* Effect.timeoutOrElse(Fiber.await(unlocking), { duration: patience, orElse: () => on.close })
-  })
+  const unlock = (on: Session, writer: string) =>
+    Effect.gen(function* () {
+      unlocks += 1
+      const unlocking = yield* Effect.forkIn(on.query("SELECT pg_advisory_unlock($1)", [keyOf(writer)]), handle)
+      yield* Effect.timeoutOrElse(Fiber.await(unlocking), { duration: patience, orElse: () => on.close })
+    }).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          unlocks -= 1
+        })
+      )
+    )
 
   /** The name may have been claimed again through this handle. */
   const drop = (writer: string, hold: Hold): void => {
@@ -95,7 +105,10 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  const closeUnused = Effect.suspend(() => (session !== undefined && held.size === 0 ? session.close : Effect.void))
+  /** A name whose session is closed may be held for a moment longer, so one that is being freed keeps its session. */
+  const closeUnused = Effect.suspend(() =>
+    session !== undefined && held.size === 0 && unlocks === 0 ? session.close : Effect.void
+  )
 
   const free = (writer: string, hold: Hold): Effect.Effect<void> =>
     Effect.gen(function* () {

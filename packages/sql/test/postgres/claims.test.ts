@@ -121,3 +121,20 @@ describe("claims in one database", () => {
     })
   )
 })
+
+describe("a name that was freed", () => {
+  it.live("is free for another handle at once, however often it changes hands", () =>
+    Effect.gen(function* () {
+      const url = yield* newDatabase
+      const [store, other] = [yield* open(url), yield* open(url)]
+      // This one keeps its connection, and is quick to ask.
+      yield* store.claimWriter("v")
+      for (let turn = 1; turn <= 50; turn += 1) {
+        for (const claimant of [other, store]) {
+          const { epoch } = yield* Effect.scoped(claimant.claimWriter("w"))
+          assert.strictEqual(epoch, claimant === other ? turn * 2 - 1 : turn * 2)
+        }
+      }
+    })
+  )
+})
