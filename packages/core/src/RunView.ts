@@ -178,7 +178,8 @@ export interface ChildRun {
  *   prompt and completion.
  * - `compactions` are told in the thread's scope, `children` in a scope that has their facts; a view that is fed the
  *   run's own facts alone has none.
- * - `fold` is for {@link push}, and may change.
+ * - `messages`, `compactions`, `errors`, `gaps` and `children` are put together when they are first read.
+ * - `fold` is what {@link push} goes on from, and may change.
  *
  * @category models
  * @since 0.1.0
@@ -216,7 +217,7 @@ const lazily = (list: Fold.Listed): PropertyDescriptor & ThisType<RunView> => ({
   }
 })
 
-/** Who folds a fact after the other does not have the arrays made that nobody reads. */
+/** An array takes as long as the run: who folds one fact after another does not have those made that nobody reads. */
 const lists = {
   messages: lazily("messages"),
   compactions: lazily("compactions"),

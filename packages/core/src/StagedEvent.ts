@@ -61,13 +61,16 @@ export const isEventId = (text: string): boolean => uuid.test(text)
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
 
-const names = ["threadId", "runId", "kind", "origin", "correlationId", "causationId"] as const
+const names = ["kind", "origin", "threadId", "runId", "correlationId", "causationId"] as const
 
 /** Why no store can keep an event as it is. What the event before it says too was looked at there. */
 const problem = (event: StagedEvent, before: StagedEvent | undefined): string | undefined => {
   const { kind, occurredAt, ordinal = 0, lastOrdinal = ordinal, schemaVersion } = event
   if (!(isCount(ordinal) && isCount(lastOrdinal) && isCount(occurredAt) && isCount(schemaVersion))) {
     return `ordinals, time and schema version of ${JSON.stringify(kind)} must be integers, and not negative`
+  }
+  if (typeof kind !== "string" || typeof event.origin !== "string") {
+    return `event ${event.eventId} has no kind or no origin`
   }
   for (const name of names) {
     const text = event[name]

@@ -29,7 +29,9 @@ export interface Calls {
     writer: string
   ) => Effect.Effect<EventStore.Writer, LedgerError.WriterHeld | LedgerError.ValidationError | ReadError>
   readonly release: (claimed: EventStore.Writer) => Effect.Effect<void>
-  readonly read: EventStore.EventStoreShape["read"]
+  readonly read: (
+    options: EventStore.ReadOptions
+  ) => Effect.Effect<Read.RowPage, Effect.Error<ReturnType<EventStore.EventStoreShape["read"]>>>
   readonly count: EventStore.EventStoreShape["count"]
   readonly get: EventStore.EventStoreShape["get"]
   readonly run: EventStore.EventStoreShape["run"]
@@ -166,20 +168,26 @@ const slices = Effect.fnUntraced(function* (slice: (after: number) => Effect.Eff
 })
 
 /**
- * The store that is made of its calls. `notify` is told of what this store commits, `changed` of that and of what others
+ * The store of that name, made of its calls. `notify` is told of what this store commits, `changed` of that and of what others
  * do.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const fromCalls = (calls: Calls, { changed, notify }: Follow.Signal): EventStore.EventStoreShape => {
+export const fromCalls = (
+  name: string,
+  calls: Calls,
+  { changed, notify }: Follow.Signal
+): EventStore.EventStoreShape => {
+  const read: EventStore.EventStoreShape["read"] = (options) =>
+    Effect.flatMap(calls.read(options), (page) => Read.page(name, page))
   const told = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.ensuring(effect, Effect.sync(notify))
   return {
     append: (batch, options) =>
       batch.length === 0 && options === undefined ? Effect.void : told(calls.append(batch, options)),
     claimWriter: (writer) => Effect.acquireRelease(calls.claim(writer), calls.release),
-    read: calls.read,
-    follow: Follow.make({ read: calls.read, changed }),
+    read,
+    follow: Follow.make({ read, changed }),
     count: calls.count,
     get: calls.get,
     run: calls.run,

@@ -4,6 +4,7 @@
 import type { CanonicalEvent, LedgerError, StagedEvent } from "@runledger/core"
 import type { Effect } from "effect"
 import type { SqlError } from "effect/sql"
+import type * as EventRow from "./eventRow.ts"
 import type { Locks } from "./locks.ts"
 
 /** The values of a row. */
@@ -22,6 +23,9 @@ export interface Tables {
 
   /** Runs a statement, whose parameters are written `?`. */
   readonly query: (text: string, params: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError>
+
+  /** How the ids of a row are read. */
+  readonly ids: EventRow.IdColumns
 
   /** An event id as a parameter. */
   readonly idParam: (eventId: string) => unknown

@@ -1,7 +1,7 @@
 /**
  * How facts, runs, threads and writers are read.
  */
-import { type CanonicalEvent, Cursor, EventStore, type Lifecycle, StagedEvent } from "@runledger/core"
+import { type CanonicalEvent, Cursor, EventStore, type LedgerError, type Lifecycle, StagedEvent } from "@runledger/core"
 import { Effect, Result } from "effect"
 import { damaged } from "./damaged.ts"
 import type { Database, Row, Tables } from "./database.ts"
@@ -27,13 +27,29 @@ const filterSql = ({ kinds, visibility }: EventStore.Filter): { readonly where: 
   params: [...(kinds ?? []).map(idParam), ...(visibility ?? []).map((name) => EventRow.visibilities.indexOf(name))]
 })
 
-const facts = Effect.fnUntraced(function* (db: Tables, rows: ReadonlyArray<Row>) {
+/** A page whose facts are still rows: they are made where they are used, which is not always where they are read. */
+export interface RowPage extends Omit<EventStore.EventPage, "facts"> {
+  readonly rows: ReadonlyArray<Row>
+}
+
+const facts = (
+  name: string,
+  rows: ReadonlyArray<Row>
+): Result.Result<ReadonlyArray<CanonicalEvent.CanonicalEvent>, LedgerError.IntegrityError> => {
   const facts: Array<CanonicalEvent.CanonicalEvent> = []
   for (const row of rows) {
-    facts.push(yield* Effect.fromResult(Result.mapError(EventRow.decode(row), (what) => damaged(db.name, what))))
+    const fact = EventRow.decode(row)
+    if (Result.isFailure(fact)) {
+      return Result.fail(damaged(name, fact.failure))
+    }
+    facts.push(fact.success)
   }
-  return facts
-})
+  return Result.succeed(facts)
+}
+
+/** The page of the ledger of that name, with its facts. */
+export const page = (name: string, { rows, ...page }: RowPage) =>
+  Effect.fromResult(Result.map(facts(name, rows), (facts): EventStore.EventPage => ({ facts, ...page })))
 
 /** The facts between two sequences, after one and up to the other, one more than asked for; the floor of the scope last. */
 const between = (
@@ -45,7 +61,7 @@ const between = (
   const { floor, params, sequence, where } = sqlOf(scope)
   const condition = filterSql(filter)
   return db.query(
-    `${EventRow.select}, ${floor} ${EventRow.from}
+    `${EventRow.select(db.ids)}, ${floor} ${EventRow.from}
      WHERE ${where} AND ${sequence} > ? AND ${sequence} <= ?${condition.where}
      ORDER BY ${sequence}${reverse ? " DESC" : ""} LIMIT ?`,
     [...params, ...params, after, through, ...condition.params, EventStore.pageLimit(limit) + 1]
@@ -53,27 +69,25 @@ const between = (
 }
 
 /** The page of rows that {@link between} gave: `end` is what was scanned when there are no more. */
-const pageOf = Effect.fnUntraced(function* (
-  db: Database,
+const pageOf = (
   { limit, reverse = false, scope }: EventStore.ReadOptions,
   rows: ReadonlyArray<Row>,
   found: { readonly start: number; readonly end: number; readonly floor: number; readonly hasMore: boolean }
-) {
+): RowPage => {
   const most = EventStore.pageLimit(limit)
-  const page = yield* facts(db, rows.slice(0, most))
+  const page = rows.slice(0, most)
   const last = page.at(-1)
   const full = rows.length > most
-  const returned = last === undefined ? found.start : Cursor.sequenceOf(scope, last) - (reverse ? 1 : 0)
+  const returned = last === undefined ? found.start : EventRow.sequence(scope, last) - (reverse ? 1 : 0)
   const scannedThrough = full ? returned : found.end
-  const result: EventStore.EventPage = {
-    facts: page,
+  return {
+    rows: page,
     next: Cursor.within(scope, found.floor)(scannedThrough),
     hasMore: full || found.hasMore,
     scannedThrough,
     floor: found.floor
   }
-  return result
-})
+}
 
 /**
  * A page in order and without a filter is one query: its first row tells whether the cursor still holds, for the floor
@@ -90,7 +104,7 @@ const readOn = Effect.fnUntraced(function* (db: Database, options: EventStore.Re
   }
   const last = rows.at(-1)
   const end = Math.max(last === undefined ? start : EventRow.sequence(scope, last), now.floor)
-  return yield* pageOf(db, options, rows, { start, end, floor: now.floor, hasMore: false })
+  return pageOf(options, rows, { start, end, floor: now.floor, hasMore: false })
 })
 
 /** A page in reverse, or with a filter, needs the ends of the scope first. */
@@ -110,7 +124,7 @@ const readWithin = Effect.fnUntraced(function* (db: Database, options: EventStor
   if (after !== undefined) {
     yield* Effect.fromResult(Cursor.resolve(scope, after, { ...known, floor }))
   }
-  return yield* pageOf(db, options, rows, {
+  return pageOf(options, rows, {
     start,
     end: reverse ? low : high,
     floor,
@@ -140,10 +154,10 @@ export const byIds = Effect.fnUntraced(function* (db: Tables, eventIds: Readonly
   for (let at = 0; at < eventIds.length; at += lookupLimit) {
     const ids = eventIds.slice(at, at + lookupLimit)
     const rows = yield* db.query(
-      `${EventRow.select} ${EventRow.from} WHERE e.event_id IN (${placeholders(ids)})`,
+      `${EventRow.select(db.ids)} ${EventRow.from} WHERE e.event_id IN (${placeholders(ids)})`,
       ids.map(db.idParam)
     )
-    for (const fact of yield* facts(db, rows)) {
+    for (const fact of yield* Effect.fromResult(facts(db.name, rows))) {
       found.set(fact.eventId, fact)
     }
   }

@@ -97,7 +97,13 @@ const open = Effect.fnUntraced(function* (options: Options) {
   const query: Database["query"] = (text, params) => sql.unsafe(numbered(text), params.map(param)).values
 
   const { committed, signal } = yield* Watch.make(sql, String(channel))
-  const tables = { name, idParam: identity, onSqlError, isKnownEventId }
+  const tables = {
+    name,
+    ids: { eventId: "e.event_id", causation: "e.causation" },
+    idParam: identity,
+    onSqlError,
+    isKnownEventId
+  }
   const db: Database = {
     ...tables,
     query,
@@ -114,7 +120,7 @@ const open = Effect.fnUntraced(function* (options: Options) {
     compact: compact(name, sql)
   }
   return {
-    store: SqlEventStore.fromCalls(SqlEventStore.calls(db), signal),
+    store: SqlEventStore.fromCalls(name, SqlEventStore.calls(db), signal),
     config,
     tables,
     notify: Effect.andThen(committed, Effect.sync(signal.notify))

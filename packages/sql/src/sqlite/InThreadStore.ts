@@ -47,6 +47,13 @@ const isInMemory = ({ path }: Options): boolean => path === ":memory:"
 /** Absolute, so that it stays the same file when the process changes its folder, and is not read as a URI by SQLite. */
 export const nameOf = (options: Options): string => (isInMemory(options) ? options.path : resolve(options.path))
 
+const ids = {
+  eventId: "lower(hex(e.event_id))",
+  causation: `CASE typeof(e.causation) WHEN 'blob' THEN lower(
+    substr(hex(e.causation), 1, 8) || '-' || substr(hex(e.causation), 9, 4) || '-' || substr(hex(e.causation), 13, 4) ||
+    '-' || substr(hex(e.causation), 17, 4) || '-' || substr(hex(e.causation), 21)) ELSE e.causation END`
+}
+
 /** An open ledger, and what a session of an app needs of it. */
 interface Opened {
   readonly calls: SqliteCalls
@@ -82,6 +89,7 @@ const openAt = Effect.fnUntraced(function* (
   const { insert, keepingTail } = Insert.make(handle.query)
   const tables = {
     name,
+    ids,
     idParam: uuidBytes,
     onSqlError,
     isKnownEventId,
@@ -138,4 +146,4 @@ export const openSql = Effect.fnUntraced(function* (
 
 /** The store over a ledger that is opened for as long as the scope lives. */
 export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
-  Effect.map(Watch.watched(open(options)), ({ store }) => store)
+  Effect.map(Watch.watched(nameOf(options), open(options)), ({ store }) => store)

@@ -5,9 +5,9 @@ import { type EventStore, LedgerError, type StagedEvent } from "@runledger/core"
 import { Effect, type Scope } from "effect"
 import { SqlError } from "effect/sql"
 import { Worker } from "node:worker_threads"
-import type { OpenError, Options, SqliteCalls } from "./InThreadStore.ts"
+import { nameOf, type OpenError, type Options, type SqliteCalls } from "./InThreadStore.ts"
 import { sqlError } from "./NodeSqliteClient.ts"
-import { fromPlain, pack, type Reply, type Request, type Start } from "./protocol.ts"
+import { fromPlain, pack, type PackedPage, type Reply, type Request, type Start, unpackPage } from "./protocol.ts"
 import type { Session } from "./Session.ts"
 import * as Watch from "./watch.ts"
 
@@ -148,7 +148,8 @@ const callsOf = ({ call }: Connection): SqliteCalls => ({
   claim: (writer) => call("claim", writer),
   // A worker that is gone holds nothing.
   release: (claimed) => Effect.ignore(call<void, never>("release", claimed)),
-  read: (options) => call("read", options),
+  read: (options) =>
+    Effect.map(call<PackedPage, Effect.Error<ReturnType<SqliteCalls["read"]>>>("read", options), unpackPage),
   count: (scope) => call("count", scope),
   get: (eventId) => call("get", eventId),
   run: (runId) => call("run", runId),
@@ -192,6 +193,7 @@ const sessionOf = ({ ask, isTransaction }: Connection): Session => {
 export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
   Effect.map(
     Watch.watched(
+      nameOf(options),
       Effect.map(connected({ options, withSession: false }), (connection) => ({ calls: callsOf(connection) }))
     ),
     ({ store }) => store

@@ -4,6 +4,7 @@
 import { LedgerError, type StagedEvent } from "@runledger/core"
 import { Predicate } from "effect"
 import { SqlError } from "effect/sql"
+import type * as Read from "../internal/read.ts"
 import type { Options, SqliteCalls } from "./InThreadStore.ts"
 import { sqlError } from "./NodeSqliteClient.ts"
 import type * as Session from "./Session.ts"
@@ -121,6 +122,15 @@ export const unpack = ({ facts, texts }: PackedBatch): ReadonlyArray<StagedEvent
   }
   return batch as ReadonlyArray<StagedEvent.StagedEvent>
 }
+
+/** A page as it is cloned, its rows as one JSON text: that costs half of what a clone of them does. */
+export interface PackedPage extends Omit<Read.RowPage, "rows"> {
+  readonly rows: string
+}
+
+export const packPage = ({ rows, ...page }: Read.RowPage): PackedPage => ({ ...page, rows: JSON.stringify(rows) })
+
+export const unpackPage = ({ rows, ...page }: PackedPage): Read.RowPage => ({ ...page, rows: JSON.parse(rows) })
 
 const classes = {
   ValidationError: LedgerError.ValidationError,

@@ -5,7 +5,7 @@
 import { Cause, Effect, Exit, Fiber, Scope } from "effect"
 import { parentPort, workerData } from "node:worker_threads"
 import * as InThreadStore from "./InThreadStore.ts"
-import { type PackedBatch, type Reply, type Request, type Start, toPlain, unpack } from "./protocol.ts"
+import { type PackedBatch, packPage, type Reply, type Request, type Start, toPlain, unpack } from "./protocol.ts"
 import type * as Session from "./Session.ts"
 
 const { options, withSession } = workerData as Start
@@ -41,6 +41,8 @@ const answer = ({ args, method }: Request): Effect.Effect<unknown, unknown> =>
         const [batch, ...rest] = args as [PackedBatch, ...ReadonlyArray<unknown>]
         return call(unpack(batch), ...rest)
       }
+      case "read":
+        return Effect.map(call(...args) as ReturnType<InThreadStore.SqliteCalls["read"]>, packPage)
       default:
         return call(...args)
     }
