@@ -6,11 +6,29 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
 import { parseArgs } from "node:util"
 import * as Emit from "./emit.ts"
+import * as Growth from "./growth.ts"
 import * as Ledger from "./ledger.ts"
+import * as Memory from "./memory.ts"
 import * as Normalize from "./normalize.ts"
+import * as Peers from "./peers.ts"
+import * as Postgres from "./postgres.ts"
 import { type Figure, measure, Missing, type Row, size } from "./Row.ts"
+import * as Runs from "./runs.ts"
+import * as Sizes from "./sizes.ts"
+import * as Stall from "./stall.ts"
 
-const rows: ReadonlyArray<Row> = [...Normalize.rows, ...Emit.rows, ...Ledger.rows]
+const rows: ReadonlyArray<Row> = [
+  ...Normalize.rows,
+  ...Emit.rows,
+  ...Ledger.rows,
+  ...Postgres.rows,
+  ...Stall.rows,
+  ...Growth.rows,
+  ...Runs.rows,
+  ...Sizes.rows,
+  ...Memory.rows,
+  ...Peers.rows
+]
 
 const usage = `usage: npm run bench [-- --quick] [--json FILE] [--only NAME]; NAME is one of ${rows.map(({ name }) => name).join(", ")}`
 
