@@ -38,8 +38,8 @@ export interface Row {
   readonly against: string
   /** The unit of both costs. */
   readonly unit: string
-  /** What to reach: a ratio of at least so much, or a cost of our own of at most so much. */
-  readonly mark: { readonly ratio: number } | { readonly ours: number }
+  /** What to reach, if anything: a ratio of at least so much, or a cost of our own of at most so much. */
+  readonly mark?: { readonly ratio: number } | { readonly ours: number }
   /** How many rounds there are, nine when nothing is said; a quick run has half of them. */
   readonly rounds?: number
   /** It takes so long that a quick run leaves it out. */

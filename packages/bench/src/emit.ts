@@ -52,9 +52,13 @@ const row = (
       })
       const theirs = Effect.suspend(() => {
         heard = []
+        let ordinal = 0
         return emitAll(
           events,
-          bare((event) => void heard.push(event))
+          bare((event) => {
+            ordinal += 1
+            heard.push({ ordinal, occurredAt: Date.now(), event })
+          })
         )
       })
       return { ours, theirs }
@@ -67,7 +71,7 @@ export const rows: ReadonlyArray<Row> = [
   row(
     "full_fidelity",
     "emit.live",
-    "the bare live sink and JSON.stringify",
+    "an emit that delivers the same envelopes, and JSON.stringify of the event",
     0.5,
     (deliver) => (event) =>
       Effect.sync(() => {
@@ -75,5 +79,11 @@ export const rows: ReadonlyArray<Row> = [
         characters += JSON.stringify(event).length
       })
   ),
-  row("disabled", "emit.disabled", "the bare live sink", 0.8, (deliver) => (event) => Effect.sync(() => deliver(event)))
+  row(
+    "disabled",
+    "emit.disabled",
+    "an emit that delivers the same envelopes",
+    0.8,
+    (deliver) => (event) => Effect.sync(() => deliver(event))
+  )
 ]

@@ -3,7 +3,11 @@
  */
 import type { AgentEvent } from "@runledger/core"
 
-export const ids = { threadId: "thread-bench", runId: "run-bench" }
+/** Ids as most apps make them. */
+export const ids = {
+  threadId: "0190a6f2-5c1e-7b7a-9d3e-4f1c2b3a4d5e",
+  runId: "0190a6f2-5c2f-7c11-8a52-6e0d9c8b7a6f"
+}
 
 const words = ["code", "about", "answer", "file", "while", "compaction", "for", "of", "reads", "é", "the", "test"]
 

@@ -7,7 +7,8 @@ import { Context, Effect, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import { randomUUIDv7 } from "node:crypto"
+import { DatabaseSync, type SQLInputValue } from "node:sqlite"
 import { ids } from "./events.ts"
 
 export const folder = Effect.acquireRelease(
@@ -23,8 +24,9 @@ const scopes = [
 const payload = (index: number) => ({ _tag: "TextDelta", delta: `a delta of the usual size ${index}` })
 
 /** Events as a recorder stages them. */
-export const staged = (from: number, count: number): ReadonlyArray<StagedEvent.StagedEvent> =>
-  Array.from({ length: count }, (_, index) => {
+export const staged = (from: number, count: number): ReadonlyArray<StagedEvent.StagedEvent> => {
+  const occurredAt = Date.now()
+  return Array.from({ length: count }, (_, index) => {
     const draft = {
       scopes,
       kind: "TextDeltaObserved" as const,
@@ -34,10 +36,11 @@ export const staged = (from: number, count: number): ReadonlyArray<StagedEvent.S
       schemaVersion: 1
     }
     return StagedEvent.fromText({ fidelity: "observed_runtime_event", draft }, JSON.stringify(draft.payload), {
-      occurredAt: 0,
+      occurredAt,
       ordinal: from + index + 1
     })
   })
+}
 
 /** A ledger on a new file, in its worker, with what a user gets who says nothing. */
 export const ledgerIn = (path: string) =>
@@ -62,7 +65,42 @@ export const reference = (path: string): DatabaseSync => {
 /** Inserts a row at a place. */
 export const inserting = (database: DatabaseSync) => {
   const prepared = database.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-  return ({ eventId, payload }: Pick<StagedEvent.StagedEvent, "eventId" | "payload">, at: number): void => {
-    prepared.run(eventId, ids.threadId, ids.runId, at, at, "TextDeltaObserved", "public", "native", 0, payload)
+  const now = Date.now()
+  return (eventId: string, payload: string, at: number): void => {
+    prepared.run(eventId, ids.threadId, ids.runId, at, at, "StateDeltaObserved", "public", "native", now, payload)
   }
 }
+
+/** Inserts so many rows into the tables of a ledger, all in one thread and run. */
+export const insertingRaw = (database: DatabaseSync, rows: number) => {
+  const values = `(${rawRow("", 0)
+    .map(() => "?")
+    .join(", ")})`
+  const prepared = database.prepare(
+    `INSERT INTO events VALUES ${Array.from({ length: rows }, () => values).join(", ")}`
+  )
+  return (params: ReadonlyArray<SQLInputValue>): void => {
+    prepared.run(...params)
+  }
+}
+
+/** A row of a ledger's table of events. */
+export const rawRow = (payload: string, at: number): ReadonlyArray<SQLInputValue> => [
+  at,
+  Buffer.from(randomUUIDv7().replaceAll("-", ""), "hex"),
+  1,
+  at,
+  1,
+  at,
+  1,
+  0,
+  at,
+  null,
+  Date.now(),
+  5,
+  2,
+  null,
+  null,
+  1,
+  payload
+]

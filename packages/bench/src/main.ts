@@ -59,15 +59,21 @@ const machine = (): string => {
 const number = (value: number): string =>
   value >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(value < 1 ? 2 : 3)
 
-const markOf = ({ mark, unit }: Row): string => ("ratio" in mark ? `≥ ${mark.ratio}` : `ours ≤ ${mark.ours} ${unit}`)
-
-const reaches = ({ mark }: Row, { ours, ratio }: Figure): boolean =>
-  "ratio" in mark ? ratio >= mark.ratio : ours <= mark.ours
+/** What a row is to reach, and whether it does. */
+const markOf = ({ mark, unit }: Row, { ours, ratio }: Figure): readonly [string, string] => {
+  if (mark === undefined) {
+    return ["", ""]
+  }
+  const [what, isReached] =
+    "ratio" in mark ? [`≥ ${mark.ratio}`, ratio >= mark.ratio] : [`ours ≤ ${mark.ours} ${unit}`, ours <= mark.ours]
+  return [what, isReached ? "yes" : "no"]
+}
 
 const line = (row: Row, figure: Figure): string => {
   const { against, name, unit, work } = row
   const { highest, lowest, ours, ratio, theirs } = figure
-  return `| ${name} | ${work} | ${against} | ${number(ratio)} [${number(lowest)}..${number(highest)}] | ${markOf(row)} | ${reaches(row, figure) ? "yes" : "no"} | ${number(ours)} | ${number(theirs)} | ${unit} |`
+  const [mark, isReached] = markOf(row, figure)
+  return `| ${name} | ${work} | ${against} | ${number(ratio)} [${number(lowest)}..${number(highest)}] | ${mark} | ${isReached} | ${number(ours)} | ${number(theirs)} | ${unit} |`
 }
 
 const bench = Effect.gen(function* () {

@@ -37,7 +37,7 @@ const theirs = (count: number) =>
     const database = reference(join(path, "theirs.db"))
     const insert = inserting(database)
     database.exec("BEGIN")
-    staged(0, count).forEach((event, index) => insert(event, index + 1))
+    staged(0, count).forEach(({ eventId, payload }, index) => insert(eventId, payload, index + 1))
     database.exec("COMMIT")
     database.close()
     return sizeOf(path) / count

@@ -377,7 +377,7 @@ const isJson = (text: string): boolean => {
     return false
   }
   try {
-    Json.parse(text)
+    JSON.parse(text)
     return true
   } catch {
     return false

@@ -66,8 +66,15 @@ export interface Options {
   readonly closeTimeout?: Duration.Input
 }
 
-/** The most units that one commit takes; below it, a batch grows with what gathered during the last commit. */
-const batchUnits = 4096
+/**
+ * The most units and bytes that one commit takes: some milliseconds of the event loop. Below it, a batch grows with what
+ * gathered during the last commit.
+ */
+const batchUnits = 2048
+const batchBytes = 2 * 2 ** 20
+
+/** After so many facts who emits on without end lets others have a turn: the commit of these is one of them. */
+const turnFacts = 512
 
 /** How long a unit waits for others to share its commit, unless somebody waits for it. */
 const linger = 10
@@ -245,6 +252,16 @@ const byLane = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> 
   ).toSorted((a, b) => marks(a) - marks(b))
 }
 
+/** How many of the first items one commit takes, one at least. */
+const unitsOfBatch = (items: ReadonlyArray<Item>): number => {
+  let bytes = 0
+  const most = items.findIndex((item, index) => {
+    bytes += item.bytes
+    return index === batchUnits || (index > 0 && bytes > batchBytes)
+  })
+  return most === -1 ? items.length : most
+}
+
 const marks = (items: ReadonlyArray<Item>): number => items.filter(({ beside }) => beside.mark !== undefined).length
 
 /**
@@ -305,6 +322,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
   let buffer: Array<Item> = []
   /** What is staged and neither committed nor given up; `held` is what runs hold back. */
   const load = { units: 0, events: 0, bytes: 0, held: 0 }
+  /** What was staged since an emitter last let others have a turn. */
+  let inTurn = 0
   let isFull = false
   let isAway = false
   let isClosing = false
@@ -490,8 +509,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
       if (wait > 0 && buffer.length < batchUnits && !isClosing) {
         yield* Effect.raceFirst(Effect.sleep(wait), hurry.await)
       }
-      const items = buffer.slice(0, batchUnits)
-      buffer = buffer.slice(batchUnits)
+      const items = buffer.slice(0, unitsOfBatch(buffer))
+      buffer = buffer.slice(items.length)
       sent = items
       yield* commit(items)
       sent = []
@@ -538,6 +557,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     load.units += 1
     load.events += unit.length
     load.bytes += bytes
+    inTurn += unit.length
     buffer.push({ lane, unit, bytes, beside, at })
     wake.open()
     if (buffer.length >= batchUnits) {
@@ -556,7 +576,16 @@ const make = Effect.fnUntraced(function* (options: Options) {
       }
     },
     room: () => (isAway && uses(1) ? "nothing" : isFull && whenFull === "shedObserved" ? "facts" : "all"),
-    credit: () => (isFull && !isClosed ? gate.await : undefined),
+    credit: () => {
+      if (isFull && !isClosed) {
+        return gate.await
+      }
+      if (inTurn < turnFacts) {
+        return undefined
+      }
+      inTurn = 0
+      return Effect.yieldNow
+    },
     hurry: hurry.open,
     isAway: () => isAway,
     isClosed: () => isClosed

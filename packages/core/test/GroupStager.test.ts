@@ -62,16 +62,45 @@ describe("a batch", () => {
     withStager({ capacity: { events: 1_000_000 } }, (lane, batches) =>
       Effect.gen(function* () {
         const a = lane()
-        for (let index = 0; index < 4097; index++) {
+        for (let index = 0; index < 2049; index++) {
           a.stage(unit("a"))
         }
         yield* settle
-        assert.strictEqual(batches()[0]?.length, 4096)
+        assert.strictEqual(batches()[0]?.length, 2048)
         yield* a.flush()
         assert.deepStrictEqual(
           batches().map(({ length }) => length),
-          [4096, 1]
+          [2048, 1]
         )
+      })
+    )
+  )
+
+  it.effect("has no more than 2 MiB, unless one unit has", () =>
+    withStager({}, (lane, batches) =>
+      Effect.gen(function* () {
+        const a = lane()
+        for (const mebibytes of [1, 0.5, 1, 3, 0.5]) {
+          a.stage(unit("a").map((event) => ({ ...event, payload: JSON.stringify("x".repeat(mebibytes * 2 ** 20)) })))
+        }
+        yield* a.flush()
+        assert.deepStrictEqual(
+          batches().map(({ length }) => length),
+          [2, 1, 1, 1]
+        )
+      })
+    )
+  )
+
+  it.effect("begins while one emits on without end", () =>
+    withStager({}, (lane, batches) =>
+      Effect.gen(function* () {
+        const a = lane()
+        for (let index = 0; index < 4000; index++) {
+          a.stage(unit("a"))
+          yield* a.credit() ?? Effect.void
+        }
+        assert.isNotEmpty(batches())
       })
     )
   )

@@ -226,31 +226,38 @@ class RunActor implements Actor, Parent {
   }
 
   private after(): After {
-    const { assembly, calls, normalizer } = this.progress
+    const { isOwned, progress, runId } = this
     const { ordinal, position } = this.through()
-    const { input, isOwned, rules, runId, shared } = this
     const { labels } = this.options
-    const { inputs = [] } = this.saved ?? {}
-    const { redactor } = this.env
     // The text is made later, of what is so now.
     const children = this.children.active
-    const state = () =>
-      RunState.encode({
-        ...(isOwned ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
-        ...RunState.ofNormalizer(normalizer, rules.frame.context),
-        step: assembly.step,
-        calls: withoutSecrets(calls, redactor),
-        ...(assembly.open === undefined ? {} : { fromOrdinal: assembly.open.from.ordinal }),
-        inputs:
-          input?.writer === undefined || position === undefined
-            ? inputs
-            : [
-                ...inputs.filter(({ writer }) => writer !== input.writer?.writer),
-                { writer: input.writer.writer, position }
-              ],
-        children
-      })
-    return { runId, ordinal, state, ...(labels === undefined ? {} : { labels }) }
+    const state = () => this.stateAfter(progress, position, isOwned, children)
+    return labels === undefined ? { runId, ordinal, state } : { runId, ordinal, state, labels }
+  }
+
+  private stateAfter(
+    { assembly, calls, normalizer }: Stages.Progress,
+    position: number | undefined,
+    isOwned: boolean,
+    children: ReadonlyArray<string>
+  ): string {
+    const { env, input, rules, shared } = this
+    const { inputs = [] } = this.saved ?? {}
+    return RunState.encode({
+      ...(isOwned ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
+      ...RunState.ofNormalizer(normalizer, rules.frame.context),
+      step: assembly.step,
+      calls: withoutSecrets(calls, env.redactor),
+      ...(assembly.open === undefined ? {} : { fromOrdinal: assembly.open.from.ordinal }),
+      inputs:
+        input?.writer === undefined || position === undefined
+          ? inputs
+          : [
+              ...inputs.filter(({ writer }) => writer !== input.writer?.writer),
+              { writer: input.writer.writer, position }
+            ],
+      children
+    })
   }
 
   private stage(entries: ReadonlyArray<Stages.Entry>): void {

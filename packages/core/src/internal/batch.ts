@@ -30,13 +30,21 @@ export const sizeOf = (unit: StagedUnit): number =>
 
 /** The highest mark of each claim that the items are written under. */
 const writersOf = (items: ReadonlyArray<AnyStaged>): ReadonlyArray<Writer> => {
-  const writers = new Map<string, Writer>()
+  // The lanes of a recorder have the same one.
+  const said = new Set<Writer>()
   for (const { beside, lane } of items) {
-    for (const writer of [...(lane.options.writers ?? []), ...(beside.mark === undefined ? [] : [beside.mark])]) {
-      const key = `${writer.epoch} ${writer.writer}`
-      if (writer.highWater >= (writers.get(key)?.highWater ?? 0)) {
-        writers.set(key, writer)
-      }
+    for (const writer of lane.options.writers ?? []) {
+      said.add(writer)
+    }
+    if (beside.mark !== undefined) {
+      said.add(beside.mark)
+    }
+  }
+  const writers = new Map<string, Writer>()
+  for (const writer of said) {
+    const key = `${writer.epoch} ${writer.writer}`
+    if (writer.highWater >= (writers.get(key)?.highWater ?? 0)) {
+      writers.set(key, writer)
     }
   }
   return [...writers.values()]

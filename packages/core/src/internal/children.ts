@@ -54,6 +54,8 @@ const closedTooSoon = new Error("the store did not answer before the run was clo
 /** How much may wait for a child to be open; who says more, waits too. */
 const waitingLimit = 4096
 
+const none: ReadonlyArray<string> = []
+
 export class Children {
   private readonly parent: Parent
   private list: ReadonlyArray<Child>
@@ -76,9 +78,11 @@ export class Children {
 
   /** The runs that have not ended, as far as is known. */
   get active(): ReadonlyArray<string> {
-    return this.list.flatMap(({ actor, isSaved, isStarting, runId }) =>
-      (actor?.isActive() ?? (isSaved || isStarting)) ? [runId] : []
-    )
+    return this.list.length === 0
+      ? none
+      : this.list.flatMap(({ actor, isSaved, isStarting, runId }) =>
+          (actor?.isActive() ?? (isSaved || isStarting)) ? [runId] : []
+        )
   }
 
   /** Takes a step, when all before it are taken. */

@@ -119,10 +119,9 @@ export const identify = (
   entries: ReadonlyArray<Entry>,
   limits: Limits
 ): { readonly unit: StagedEvent.StagedUnit; readonly problems: ReadonlyArray<Problem> } => {
-  const unit: Array<StagedEvent.StagedEvent> = []
   const problems: Array<Problem> = []
   let cause: string | undefined
-  for (const entry of entries) {
+  const unit = entries.map((entry) => {
     const { companion, lastOrdinal, normalized, occurredAt, ordinal } = entry
     const text = textOf(normalized.draft, limits)
     const at = { occurredAt, ordinal, lastOrdinal, causationId: companion ? cause : undefined }
@@ -136,8 +135,8 @@ export const identify = (
       event = StagedEvent.fromText(gap ?? normalized, JSON.stringify(gap?.draft.payload ?? left), at)
       problems.push(problemOf(entry, left))
     }
-    unit.push(event)
     cause = companion ? cause : event.eventId
-  }
+    return event
+  })
   return { unit, problems }
 }

@@ -111,10 +111,10 @@ const gapEntries = (frame: RunFrame, gaps: Gap.Gaps, occurredAt: number): Readon
   }))
 
 /** Everything that waited for a later event, before what comes now. */
-const settle = (progress: Progress, frame: RunFrame, occurredAt: number): ReadonlyArray<Entry> =>
-  isWaiting(progress)
-    ? [...joinedEntries(Coalesce.close(progress.coalescing)), ...gapEntries(frame, progress.gaps, occurredAt)]
-    : none
+const settle = ({ coalescing, gaps }: Progress, frame: RunFrame, occurredAt: number): ReadonlyArray<Entry> => [
+  ...joinedEntries(Coalesce.close(coalescing)),
+  ...gapEntries(frame, gaps, occurredAt)
+]
 
 const settled = { coalescing: Coalesce.initial, gaps: [] }
 
@@ -198,7 +198,10 @@ export const advance = (
   if (Result.isFailure(drafts)) {
     return leaveOut(next, rules, "refused", event, place, occurredAt, drafts.failure)
   }
-  const kept = drafts.success.filter(({ fidelity }) => shouldPersist(durability, fidelity))
+  const kept =
+    durability === "full_fidelity"
+      ? drafts.success
+      : drafts.success.filter(({ fidelity }) => shouldPersist(durability, fidelity))
   const said = messageEntries(frame, message, occurredAt, place.ordinal)
   if (kept.length === 0 && said.length === 0) {
     return { progress: next, entries: none }
@@ -234,14 +237,14 @@ export const advance = (
       entries: [...before, ...joinedEntries(released)]
     }
   }
-  return {
-    progress: { ...next, ...settled },
-    entries: [
-      ...settle(next, frame, occurredAt),
-      ...said,
-      ...kept.map((normalized, index) => ({ normalized, occurredAt, ordinal: place.ordinal, companion: index > 0 }))
-    ]
+  const facts = kept.map(
+    (normalized, index): Entry => ({ normalized, occurredAt, ordinal: place.ordinal, companion: index > 0 })
+  )
+  if (isWaiting(next)) {
+    const waiting = settle(next, frame, occurredAt)
+    return { progress: { ...next, ...settled }, entries: [...waiting, ...said, ...facts] }
   }
+  return { progress: next, entries: said.length === 0 ? facts : [...said, ...facts] }
 }
 
 /** Lets go what only waits for time to pass. */

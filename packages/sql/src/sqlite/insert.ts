@@ -164,8 +164,10 @@ export const make = (
     const statuses = new Map<number, ReturnType<typeof EventStore.statusAfter>>()
     let pending: Array<unknown> = []
     let rows = 0
-    for (const [index, event] of events.entries()) {
+    let index = 0
+    for (const event of events) {
       const place = places?.[index]
+      index += 1
       const thread =
         event.threadId === undefined
           ? undefined
