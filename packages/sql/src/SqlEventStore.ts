@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { EventStore, Follow, LedgerError, type StagedEvent } from "@runledger/core"
-import { Effect, Option, Schedule, Stream } from "effect"
+import { Effect, Option, Result, Schedule, Stream } from "effect"
 import type { SqlError } from "effect/sql"
 import * as Append from "./internal/append.ts"
 import type { Database, Tables } from "./internal/database.ts"
@@ -29,9 +29,7 @@ export interface Calls {
     writer: string
   ) => Effect.Effect<EventStore.Writer, LedgerError.WriterHeld | LedgerError.ValidationError | ReadError>
   readonly release: (claimed: EventStore.Writer) => Effect.Effect<void>
-  readonly read: (
-    options: EventStore.ReadOptions
-  ) => Effect.Effect<Read.RowPage, Effect.Error<ReturnType<EventStore.EventStoreShape["read"]>>>
+  readonly read: EventStore.EventStoreShape["read"]
   readonly count: EventStore.EventStoreShape["count"]
   readonly get: EventStore.EventStoreShape["get"]
   readonly run: EventStore.EventStoreShape["run"]
@@ -85,6 +83,28 @@ const check = Effect.fnUntraced(function* (
 
 const isSqlError = (error: { readonly _tag: string }): error is SqlError.SqlError => error._tag === "SqlError"
 
+/** What fails for a passing reason is tried again for 10 seconds, without holding up anybody. */
+const attemptOn =
+  (db: Database) =>
+  <A, E extends { readonly _tag: string }>(
+    effect: Effect.Effect<A, E | SqlError.SqlError>
+  ): Effect.Effect<A, Exclude<E, SqlError.SqlError> | ReadError> =>
+    effect.pipe(
+      Effect.retry({ schedule: patience, while: (error) => isSqlError(error) && db.isTransient(error) }),
+      Effect.mapError((error) => (isSqlError(error) ? db.onSqlError(error) : (error as Exclude<E, SqlError.SqlError>)))
+    )
+
+/**
+ * Reads a page whose facts are still rows.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const rows =
+  (db: Database) =>
+  (options: EventStore.ReadOptions): Effect.Effect<Read.RowPage, Effect.Error<ReturnType<Calls["read"]>>> =>
+    attemptOn(db)(Read.read(db, options))
+
 /**
  * The calls over a database. What fails for a passing reason is tried again for 10 seconds, without holding up anybody.
  *
@@ -92,13 +112,7 @@ const isSqlError = (error: { readonly _tag: string }): error is SqlError.SqlErro
  * @since 0.1.0
  */
 export const calls = (db: Database): Calls => {
-  const attempt = <A, E extends { readonly _tag: string }>(
-    effect: Effect.Effect<A, E | SqlError.SqlError>
-  ): Effect.Effect<A, Exclude<E, SqlError.SqlError> | ReadError> =>
-    effect.pipe(
-      Effect.retry({ schedule: patience, while: (error) => isSqlError(error) && db.isTransient(error) }),
-      Effect.mapError((error) => (isSqlError(error) ? db.onSqlError(error) : (error as Exclude<E, SqlError.SqlError>)))
-    )
+  const attempt = attemptOn(db)
   return {
     append: (batch, options = {}) => Effect.andThen(check(batch, options), attempt(Append.append(db, batch, options))),
     claim: (writer) =>
@@ -109,7 +123,10 @@ export const calls = (db: Database): Calls => {
           : Effect.fail(problem)
       }),
     release: db.locks.release,
-    read: (options) => attempt(Read.read(db, options)),
+    read: (options) =>
+      Effect.flatMap(rows(db)(options), (page) =>
+        Effect.fromResult(Result.map(Read.facts(db.name, page.rows), (facts) => Read.page(page, facts)))
+      ),
     count: (scope) => attempt(Read.count(db, scope)),
     get: (eventId) => attempt(Read.get(db, eventId)),
     run: (runId) => attempt(Read.run(db, runId)),
@@ -168,26 +185,20 @@ const slices = Effect.fnUntraced(function* (slice: (after: number) => Effect.Eff
 })
 
 /**
- * The store of that name, made of its calls. `notify` is told of what this store commits, `changed` of that and of what others
+ * The store that is made of its calls. `notify` is told of what this store commits, `changed` of that and of what others
  * do.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const fromCalls = (
-  name: string,
-  calls: Calls,
-  { changed, notify }: Follow.Signal
-): EventStore.EventStoreShape => {
-  const read: EventStore.EventStoreShape["read"] = (options) =>
-    Effect.flatMap(calls.read(options), (page) => Read.page(name, page))
+export const fromCalls = (calls: Calls, { changed, notify }: Follow.Signal): EventStore.EventStoreShape => {
   const told = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.ensuring(effect, Effect.sync(notify))
   return {
     append: (batch, options) =>
       batch.length === 0 && options === undefined ? Effect.void : told(calls.append(batch, options)),
     claimWriter: (writer) => Effect.acquireRelease(calls.claim(writer), calls.release),
-    read,
-    follow: Follow.make({ read, changed }),
+    read: calls.read,
+    follow: Follow.make({ read: calls.read, changed }),
     count: calls.count,
     get: calls.get,
     run: calls.run,

@@ -27,12 +27,13 @@ const filterSql = ({ kinds, visibility }: EventStore.Filter): { readonly where: 
   params: [...(kinds ?? []).map(idParam), ...(visibility ?? []).map((name) => EventRow.visibilities.indexOf(name))]
 })
 
-/** A page whose facts are still rows: they are made where they are used, which is not always where they are read. */
+/** A page whose facts are still rows. They are made where they are used, which is not always where they are read. */
 export interface RowPage extends Omit<EventStore.EventPage, "facts"> {
   readonly rows: ReadonlyArray<Row>
 }
 
-const facts = (
+/** The facts of rows of the ledger with that name. */
+export const facts = (
   name: string,
   rows: ReadonlyArray<Row>
 ): Result.Result<ReadonlyArray<CanonicalEvent.CanonicalEvent>, LedgerError.IntegrityError> => {
@@ -47,9 +48,11 @@ const facts = (
   return Result.succeed(facts)
 }
 
-/** The page of the ledger of that name, with its facts. */
-export const page = (name: string, { rows, ...page }: RowPage) =>
-  Effect.fromResult(Result.map(facts(name, rows), (facts): EventStore.EventPage => ({ facts, ...page })))
+/** The page with facts in the place of its rows. */
+export const page = (
+  { floor, hasMore, next, scannedThrough }: RowPage,
+  facts: EventStore.EventPage["facts"]
+): EventStore.EventPage => ({ facts, next, hasMore, scannedThrough, floor })
 
 /** The facts between two sequences, after one and up to the other, one more than asked for; the floor of the scope last. */
 const between = (

@@ -120,7 +120,7 @@ const open = Effect.fnUntraced(function* (options: Options) {
     compact: compact(name, sql)
   }
   return {
-    store: SqlEventStore.fromCalls(name, SqlEventStore.calls(db), signal),
+    store: SqlEventStore.fromCalls(SqlEventStore.calls(db), signal),
     config,
     tables,
     notify: Effect.andThen(committed, Effect.sync(signal.notify))

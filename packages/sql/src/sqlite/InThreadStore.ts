@@ -39,6 +39,7 @@ export type OpenError = LedgerError.IntegrityError | LedgerError.UnavailableErro
 
 /** What a worker serves: the calls of the store, and a number that grows with each commit, of whatever connection. */
 export interface SqliteCalls extends SqlEventStore.Calls {
+  readonly rows: ReturnType<typeof SqlEventStore.rows>
   readonly version: () => Effect.Effect<number, LedgerError.ReadError>
 }
 
@@ -119,6 +120,7 @@ const openAt = Effect.fnUntraced(function* (
   return {
     calls: {
       ...SqlEventStore.calls(db),
+      rows: SqlEventStore.rows(db),
       version: () =>
         query("PRAGMA data_version", []).pipe(
           Effect.map(([row = []]) => Number(row[0]) + commits),
@@ -146,4 +148,4 @@ export const openSql = Effect.fnUntraced(function* (
 
 /** The store over a ledger that is opened for as long as the scope lives. */
 export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
-  Effect.map(Watch.watched(nameOf(options), open(options)), ({ store }) => store)
+  Effect.map(Watch.watched(open(options)), ({ store }) => store)

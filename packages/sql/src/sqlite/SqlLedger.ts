@@ -43,7 +43,7 @@ export const make = Effect.fnUntraced(function* <E>(
   E,
   Scope.Scope | Reactivity.Reactivity
 > {
-  const { notify, opened, store } = yield* Watch.watched(nameOf(options), open)
+  const { notify, opened, store } = yield* Watch.watched(open)
   const { session } = opened
   const sql = yield* SessionClient.make(session)
   const commitWith = CommitWith.make({

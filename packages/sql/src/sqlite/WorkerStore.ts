@@ -2,12 +2,13 @@
  * The store over a SQLite file, in a worker thread of its own.
  */
 import { type EventStore, LedgerError, type StagedEvent } from "@runledger/core"
-import { Effect, type Scope } from "effect"
+import { Effect, Result, type Scope } from "effect"
 import { SqlError } from "effect/sql"
 import { Worker } from "node:worker_threads"
 import { nameOf, type OpenError, type Options, type SqliteCalls } from "./InThreadStore.ts"
+import * as Read from "../internal/read.ts"
 import { sqlError } from "./NodeSqliteClient.ts"
-import { fromPlain, pack, type PackedPage, type Reply, type Request, type Start, unpackPage } from "./protocol.ts"
+import { fromPlain, pack, type Part, type Reply, type Request, type Start } from "./protocol.ts"
 import type { Session } from "./Session.ts"
 import * as Watch from "./watch.ts"
 
@@ -22,6 +23,12 @@ interface Connection {
     method: Request["method"],
     ...args: ReadonlyArray<unknown>
   ) => Effect.Effect<A, E | LedgerError.UnavailableError>
+
+  /** Reads a page; its rows but the last come part by part, while the worker reads on. */
+  readonly rows: (
+    options: EventStore.ReadOptions,
+    take: (rows: Part["rows"]) => void
+  ) => ReturnType<SqliteCalls["rows"]>
 
   /** As {@link Connection.call}, but a call that is interrupted is told to stop, and has come to an end when this has. */
   readonly ask: <A, E extends LedgerError.StoreError | SqlError.SqlError>(
@@ -39,6 +46,8 @@ const connect = (start: Start): Connection => {
   const { options } = start
   // Flags of the process may not be fit for a worker: with --input-type, for one, it does not start.
   const worker = new Worker(entry, { workerData: start, execArgv: [], name: "runledger" })
+  /** Who takes the parts of a page that is being read. */
+  const parts = new Map<number, (rows: Part["rows"]) => void>()
   const waiting = new Map<number, (reply: Effect.Effect<unknown, LedgerError.StoreError | SqlError.SqlError>) => void>()
   let requests = 0
   let isTransaction = false
@@ -71,7 +80,12 @@ const connect = (start: Start): Connection => {
     stop(`exit code ${code}`)
     onExit?.()
   })
-  worker.on("message", (reply: Reply) => {
+  worker.on("message", (reply: Reply | Part) => {
+    if ("rows" in reply) {
+      parts.get(reply.id)?.(reply.rows)
+      return
+    }
+    parts.delete(reply.id)
     isTransaction = reply.isTransaction ?? false
     const resume = waiting.get(reply.id)
     waiting.delete(reply.id)
@@ -105,6 +119,7 @@ const connect = (start: Start): Connection => {
   return {
     call: <A, E extends LedgerError.StoreError>(method: Request["method"], ...args: ReadonlyArray<unknown>) =>
       Effect.callback<A, E | LedgerError.UnavailableError>((resume) => void request(method, args, resume)),
+    rows: (options, take) => Effect.callback((resume) => void parts.set(request("rows", [options], resume), take)),
     ask: <A, E extends LedgerError.StoreError | SqlError.SqlError>(
       method: Request["method"],
       ...args: ReadonlyArray<unknown>
@@ -142,14 +157,24 @@ const connected = Effect.fnUntraced(function* (start: Start): Effect.fn.Return<C
   return connection
 })
 
-const callsOf = ({ call }: Connection): SqliteCalls => ({
+const callsOf = (name: string, { call, rows }: Connection): SqliteCalls => ({
   append: (batch: ReadonlyArray<StagedEvent.StagedEvent>, options) =>
     Effect.suspend(() => call("append", pack(batch), options)),
   claim: (writer) => call("claim", writer),
   // A worker that is gone holds nothing.
   release: (claimed) => Effect.ignore(call<void, never>("release", claimed)),
+  rows: (options) => call("rows", options),
   read: (options) =>
-    Effect.map(call<PackedPage, Effect.Error<ReturnType<SqliteCalls["read"]>>>("read", options), unpackPage),
+    Effect.suspend(() => {
+      const parts: Array<ReturnType<typeof Read.facts>> = []
+      return Effect.flatMap(
+        rows(options, (part) => parts.push(Read.facts(name, part))),
+        (last) =>
+          Effect.fromResult(
+            Result.map(Result.all([...parts, Read.facts(name, last.rows)]), (facts) => Read.page(last, facts.flat()))
+          )
+      )
+    }),
   count: (scope) => call("count", scope),
   get: (eventId) => call("get", eventId),
   run: (runId) => call("run", runId),
@@ -193,8 +218,9 @@ const sessionOf = ({ ask, isTransaction }: Connection): Session => {
 export const make = (options: Options): Effect.Effect<EventStore.EventStoreShape, OpenError, Scope.Scope> =>
   Effect.map(
     Watch.watched(
-      nameOf(options),
-      Effect.map(connected({ options, withSession: false }), (connection) => ({ calls: callsOf(connection) }))
+      Effect.map(connected({ options, withSession: false }), (connection) => ({
+        calls: callsOf(nameOf(options), connection)
+      }))
     ),
     ({ store }) => store
   )
@@ -204,6 +230,6 @@ export const openSql = (
   options: Options
 ): Effect.Effect<{ readonly calls: SqliteCalls; readonly session: Session }, OpenError, Scope.Scope> =>
   Effect.map(connected({ options, withSession: true }), (connection) => ({
-    calls: callsOf(connection),
+    calls: callsOf(nameOf(options), connection),
     session: sessionOf(connection)
   }))

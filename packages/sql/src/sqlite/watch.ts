@@ -15,7 +15,6 @@ const interval = "100 millis"
  * and soon of what others do, and of what went on after its caller was interrupted.
  */
 export const watched = Effect.fnUntraced(function* <Opened extends { readonly calls: SqliteCalls }, E, R>(
-  name: string,
   open: Effect.Effect<Opened, E, R>
 ): Effect.fn.Return<
   { readonly opened: Opened; readonly store: EventStore.EventStoreShape; readonly notify: () => void },
@@ -42,6 +41,6 @@ export const watched = Effect.fnUntraced(function* <Opened extends { readonly ca
   })
 
   const polling = yield* RcRef.make({ acquire: Effect.forkScoped(poll) })
-  const store = SqlEventStore.fromCalls(name, calls, { notify, changed: Effect.andThen(RcRef.get(polling), changed) })
+  const store = SqlEventStore.fromCalls(calls, { notify, changed: Effect.andThen(RcRef.get(polling), changed) })
   return { opened, store, notify }
 })

@@ -2,10 +2,11 @@
  * The thread that has the ledger open. A statement holds up only this thread; a call that waits for another process's lock
  * lets others pass.
  */
+import { EventStore } from "@runledger/core"
 import { Cause, Effect, Exit, Fiber, Scope } from "effect"
 import { parentPort, workerData } from "node:worker_threads"
 import * as InThreadStore from "./InThreadStore.ts"
-import { type PackedBatch, packPage, type Reply, type Request, type Start, toPlain, unpack } from "./protocol.ts"
+import { type PackedBatch, type Part, type Reply, type Request, type Start, toPlain, unpack } from "./protocol.ts"
 import type * as Session from "./Session.ts"
 
 const { options, withSession } = workerData as Start
@@ -30,7 +31,30 @@ const opening = fork(
 )
 const answering = new Map<number, Fiber.Fiber<unknown, unknown>>()
 
-const answer = ({ args, method }: Request): Effect.Effect<unknown, unknown> =>
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+const post = (message: Reply | Part): void => parentPort?.postMessage(message)
+
+/** How many rows are sent at once: while the other thread takes them, this one reads on, or commits in between. */
+const partRows = 250
+
+/** Reads a page part by part; gives its last one. */
+const readParts = Effect.fnUntraced(function* (
+  rows: InThreadStore.SqliteCalls["rows"],
+  id: number,
+  options: EventStore.ReadOptions
+) {
+  let { after } = options
+  for (let left = EventStore.pageLimit(options.limit); ; left -= partRows) {
+    const page = yield* rows({ ...options, after, limit: Math.min(left, partRows) })
+    if (left <= partRows || page.rows.length < partRows || !page.hasMore) {
+      return page
+    }
+    post({ id, rows: page.rows })
+    after = page.next
+  }
+})
+
+const answer = ({ args, id, method }: Request): Effect.Effect<unknown, unknown> =>
   Effect.flatMap(Fiber.join(opening), (served) => {
     const call = Reflect.get(served, method) as Call
     switch (method) {
@@ -41,8 +65,8 @@ const answer = ({ args, method }: Request): Effect.Effect<unknown, unknown> =>
         const [batch, ...rest] = args as [PackedBatch, ...ReadonlyArray<unknown>]
         return call(unpack(batch), ...rest)
       }
-      case "read":
-        return Effect.map(call(...args) as ReturnType<InThreadStore.SqliteCalls["read"]>, packPage)
+      case "rows":
+        return readParts(served.rows, id, args[0] as EventStore.ReadOptions)
       default:
         return call(...args)
     }
@@ -72,7 +96,6 @@ parentPort?.on("message", (request: Request) => {
   answering.set(request.id, fiber)
   fiber.addObserver((exit) => {
     answering.delete(request.id)
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    parentPort?.postMessage(reply(request.id, exit))
+    post(reply(request.id, exit))
   })
 })

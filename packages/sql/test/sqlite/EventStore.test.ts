@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { CanonicalEvent, Cursor, EventStore, LedgerError, MemoryEventStore, type StagedEvent } from "@runledger/core"
 import { layer, layerInThread, type OpenError } from "@runledger/sql/sqlite"
 import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { DatabaseSync } from "node:sqlite"
 import { expectTypeOf } from "vitest"
 import { event, eventId, events, newPath, readAll, run, thread } from "./support.ts"
 
@@ -273,6 +274,48 @@ describe("sqlite", () => {
       )
     })
   }
+
+  it.live("sends a long page from its worker in parts, which make the page that the thread itself reads", () =>
+    Effect.gen(function* () {
+      const path = yield* newPath
+      const worker = yield* storeOf(layer({ path }))
+      for (let first = 1; first <= 1100; first += 100) {
+        yield* worker.append(
+          events(first, first + 99).map((event, index) => (index % 7 === 0 ? { ...event, visibility: "audit" } : event))
+        )
+      }
+      yield* worker.append([event(1101, { payload: "[]" })])
+      const here = yield* storeOf(layerInThread({ path, readOnly: true }))
+      for (const scope of [thread, Cursor.ledger]) {
+        const { next } = yield* here.read({ scope, limit: 130 })
+        const options: ReadonlyArray<Omit<EventStore.ReadOptions, "scope">> = [
+          ...[1, 249, 250, 251, 500, 501, 1000].map((limit) => ({ limit })),
+          { limit: 1000, after: next },
+          { limit: 900, reverse: true },
+          { limit: 600, filter: { visibility: ["audit"] } },
+          { limit: 300, filter: { visibility: ["public"] }, after: next },
+          { limit: 600, filter: { kinds: ["Nothing"] } }
+        ]
+        for (const option of options) {
+          assert.deepStrictEqual(yield* worker.read({ ...option, scope }), yield* here.read({ ...option, scope }))
+        }
+      }
+    })
+  )
+
+  it.live("says which part of a page is damaged, whichever it is", () =>
+    Effect.gen(function* () {
+      const path = yield* newPath
+      const worker = yield* storeOf(layer({ path }))
+      yield* worker.append(events(1, 1000))
+      const database = new DatabaseSync(path)
+      database.exec("UPDATE events SET payload = '{' WHERE position = 3")
+      database.close()
+      const damaged = yield* Effect.flip(worker.read({ scope: thread, limit: 1000 }))
+      assert.strictEqual(damaged._tag, "IntegrityError")
+      assert.include(damaged.message, "position 3")
+    })
+  )
 
   it.effect("keeps a ledger in memory, each on its own", () =>
     Effect.gen(function* () {
