@@ -70,7 +70,7 @@ export interface Options {
  * The most units and bytes that one commit takes: some milliseconds of the event loop. Below it, a batch grows with what
  * gathered during the last commit.
  */
-const batchUnits = 2048
+const batchUnits = 4096
 const batchBytes = 2 * 2 ** 20
 
 /** After so many facts who emits on without end lets others have a turn: the commit of these is one of them. */
@@ -511,6 +511,9 @@ const make = Effect.fnUntraced(function* (options: Options) {
       }
       const items = buffer.slice(0, unitsOfBatch(buffer))
       buffer = buffer.slice(items.length)
+      if (!isFull && !buffer.some(({ lane }) => lane.waiting.length > 0)) {
+        hurry.close()
+      }
       sent = items
       yield* commit(items)
       sent = []
@@ -578,6 +581,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     room: () => (isAway && uses(1) ? "nothing" : isFull && whenFull === "shedObserved" ? "facts" : "all"),
     credit: () => {
       if (isFull && !isClosed) {
+        hurry.open()
         return gate.await
       }
       if (inTurn < turnFacts) {

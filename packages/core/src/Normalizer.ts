@@ -8,7 +8,7 @@ import type { AgentEvent } from "./AgentEvent.ts"
 import type { NormalizedEvent } from "./CanonicalEvent.ts"
 import type { DurabilityMode } from "./Durability.ts"
 import { reopen } from "./internal/reopen.ts"
-import { frame, initial, primary, transition } from "./internal/transition.ts"
+import { frame, initial, isDropped, nothing, primary, transition } from "./internal/transition.ts"
 import type { ValidationError } from "./LedgerError.ts"
 import * as RunContext from "./RunContext.ts"
 
@@ -107,7 +107,8 @@ export interface NormalizerOptions {
 export const make = (context: RunContext.RunContext, options?: NormalizerOptions): Effect.Effect<NormalizerShape> =>
   Effect.map(Ref.make(initial(context, options?.resumed ?? false)), (ref) => {
     const run = frame(context)
-    const before = (event: AgentEvent) => (options?.reopen ? reopen(ref.ref.current, event) : ref.ref.current)
+    const reopens = options?.reopen === true
+    const before = (event: AgentEvent) => (reopens ? reopen(ref.ref.current, event) : ref.ref.current)
     return {
       normalize: (event) => {
         const [state, drafts] = primary(before(event), run, event)
@@ -115,6 +116,9 @@ export const make = (context: RunContext.RunContext, options?: NormalizerOptions
         return Result.map(drafts, ([draft]) => draft)
       },
       normalizeMany: (event, durability = "full_fidelity") => {
+        if (isDropped(event, durability)) {
+          return nothing
+        }
         const [state, drafts] = transition(before(event), run, event, durability)
         ref.ref.current = state
         return drafts

@@ -62,16 +62,34 @@ describe("a batch", () => {
     withStager({ capacity: { events: 1_000_000 } }, (lane, batches) =>
       Effect.gen(function* () {
         const a = lane()
-        for (let index = 0; index < 2049; index++) {
+        for (let index = 0; index < 4097; index++) {
           a.stage(unit("a"))
         }
         yield* settle
-        assert.strictEqual(batches()[0]?.length, 2048)
+        assert.strictEqual(batches()[0]?.length, 4096)
         yield* a.flush()
         assert.deepStrictEqual(
           batches().map(({ length }) => length),
-          [2048, 1]
+          [4096, 1]
         )
+      })
+    )
+  )
+
+  it.effect("waits for others again, when what somebody flushed is sent", () =>
+    withStager({ around: (append) => Effect.delay(append, 5) }, (lane, batches) =>
+      Effect.gen(function* () {
+        const a = lane()
+        a.stage(unit("a"))
+        const flushing = yield* Effect.forkChild(a.flush())
+        for (let millis = 0; millis < 300; millis += 1) {
+          a.stage(unit("a"))
+          yield* TestClock.adjust(1)
+        }
+        yield* TestClock.adjust(100)
+        yield* Fiber.join(flushing)
+        // One each ten milliseconds, and the one that was flushed.
+        assert.isAtMost(batches().length, 31)
       })
     )
   )
@@ -96,7 +114,7 @@ describe("a batch", () => {
     withStager({}, (lane, batches) =>
       Effect.gen(function* () {
         const a = lane()
-        for (let index = 0; index < 4000; index++) {
+        for (let index = 0; index < 5000; index++) {
           a.stage(unit("a"))
           yield* a.credit() ?? Effect.void
         }

@@ -1148,7 +1148,7 @@ describe("recovery", () => {
         })
       )
       const run = yield* first.open(ids)
-      for (let index = 0; index < 1950; index++) {
+      for (let index = 0; index < 4000; index++) {
         yield* run.emit(error(String(index)))
       }
       // More than one batch takes, and none is sent before the run is closed.
@@ -1156,7 +1156,7 @@ describe("recovery", () => {
         Effect.andThen(run.emitAll(Array.from({ length: 250 }, (_, index) => error(String(index)))), run.close)
       )
       yield* TestClock.adjust(100)
-      assert.strictEqual((yield* factsOf("r")).length, 2048)
+      assert.strictEqual((yield* factsOf("r")).length, 4096)
       yield* Fiber.interrupt(closing)
       yield* first.kill
       yield* startProcess()

@@ -142,6 +142,8 @@ class RunActor implements Actor, Parent {
   private progress: Stages.Progress
   private last: Assemble.Place
   private savedOrdinal: number
+  /** The last state that was saved, and what it was made of: most facts change none of it. */
+  private lastState: { readonly parts: ReadonlyArray<unknown>; readonly text: string } | undefined
   /** The position of the first event of which a gap that is not staged tells. */
   private gapFrom: number | undefined
   private isReplaying: boolean
@@ -241,14 +243,20 @@ class RunActor implements Actor, Parent {
     isOwned: boolean,
     children: ReadonlyArray<string>
   ): string {
+    const { lastState } = this
+    const fromOrdinal = assembly.open?.from.ordinal
+    const parts = [normalizer, assembly.step, calls, fromOrdinal, position, isOwned, children]
+    if (lastState?.parts.every((part, index) => part === parts[index]) === true) {
+      return lastState.text
+    }
     const { env, input, rules, shared } = this
     const { inputs = [] } = this.saved ?? {}
-    return RunState.encode({
+    const text = RunState.encode({
       ...(isOwned ? { owner: { writer: shared.owner.writer, epoch: shared.owner.epoch } } : {}),
       ...RunState.ofNormalizer(normalizer, rules.frame.context),
       step: assembly.step,
       calls: withoutSecrets(calls, env.redactor),
-      ...(assembly.open === undefined ? {} : { fromOrdinal: assembly.open.from.ordinal }),
+      ...(fromOrdinal === undefined ? {} : { fromOrdinal }),
       inputs:
         input?.writer === undefined || position === undefined
           ? inputs
@@ -258,6 +266,8 @@ class RunActor implements Actor, Parent {
             ],
       children
     })
+    this.lastState = { parts, text }
+    return text
   }
 
   private stage(entries: ReadonlyArray<Stages.Entry>): void {

@@ -57,7 +57,7 @@ export const frame = (context: RunContext): RunFrame => {
 type Drafts = Result.Result<ReadonlyArray<NormalizedEvent>, ValidationError>
 type Step = readonly [RunState, Drafts]
 
-const nothing: Drafts = Result.succeed([])
+export const nothing: Drafts = Result.succeed([])
 
 const finishKinds = {
   NaturalEnd: "RunFinished",
@@ -137,6 +137,9 @@ const one = (
 /** The primary draft of an event, if it has one. */
 export const primary = (state: RunState, run: RunFrame, event: AgentEvent): Step => {
   switch (event._tag) {
+    // Most events are such, so it is asked for first.
+    case "TextDelta":
+      return [state, one(run, "observed_runtime_event", "TextDeltaObserved", run.scopes, event)]
     case "RunStart": {
       const resumed = HashSet.has(state.started, event.runId)
       return [
@@ -172,6 +175,8 @@ export const primary = (state: RunState, run: RunFrame, event: AgentEvent): Step
   }
 }
 
+const mayBringMore = ({ _tag }: AgentEvent): boolean => _tag === "ToolCallDone" || _tag === "StateSnapshot"
+
 /** What an event brings beside its primary draft: a permission request, or facts about context compaction. */
 const companions = (
   state: RunState,
@@ -200,18 +205,20 @@ const companions = (
   ]
 }
 
-/**
- * All drafts of an event, the primary first. An event that the policy would drop, and that leaves no trace in the
- * state, costs one look at its tag.
- */
+/** Whether the policy drops an event that leaves no trace in the state either. Most events are deltas, so these are asked for first. */
+export const isDropped = ({ _tag }: AgentEvent, durability: DurabilityMode): boolean =>
+  !shouldPersist(durability, "observed_runtime_event") &&
+  (_tag === "TextDelta" || _tag === "ToolCallDelta" || (_tag !== "StateSnapshot" && Object.hasOwn(observedKinds, _tag)))
+
+/** All drafts of an event, the primary first; none of one that is dropped. */
 export const transition = (state: RunState, run: RunFrame, event: AgentEvent, durability: DurabilityMode): Step => {
-  const dropped = Object.hasOwn(observedKinds, event._tag) && !shouldPersist(durability, "observed_runtime_event")
-  if (dropped && event._tag !== "StateSnapshot") {
+  if (isDropped(event, durability)) {
     return [state, nothing]
   }
-  const [afterPrimary, drafts] = primary(state, run, event)
-  if (Result.isFailure(drafts)) {
-    return [afterPrimary, drafts]
+  const step = primary(state, run, event)
+  const [afterPrimary, drafts] = step
+  if (Result.isFailure(drafts) || !mayBringMore(event)) {
+    return step
   }
   const [after, more] = companions(afterPrimary, run, event)
   return [after, more.length === 0 ? drafts : Result.succeed([...drafts.success, ...more])]
