@@ -40,7 +40,7 @@ export interface Row {
   readonly unit: string
   /** What to reach, if anything: a ratio of at least so much, or a cost of our own of at most so much. */
   readonly mark?: { readonly ratio: number } | { readonly ours: number }
-  /** How many rounds there are, nine when nothing is said; a quick run has half of them. */
+  /** How many rounds there are, five when nothing is said; a quick run has half of them. */
   readonly rounds?: number
   /** It takes so long that a quick run leaves it out. */
   readonly isFull?: boolean
@@ -74,7 +74,7 @@ export const measure = (row: Row, size: Size): Effect.Effect<Figure, unknown> =>
   Effect.scoped(
     Effect.gen(function* () {
       const measured = yield* row.prepare(size)
-      const { rounds: most = 9 } = row
+      const { rounds: most = 5 } = row
       const rounds = size.isQuick ? Math.ceil(most / 2) : most
       const costs: Array<Costs> = []
       for (let round = most === 1 ? 0 : -1; round < rounds; round += 1) {

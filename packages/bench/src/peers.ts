@@ -65,7 +65,7 @@ export const rows: ReadonlyArray<Row> = [
   ),
   {
     name: "peer.agui",
-    work: "facts of 100 texts, 1,000 deltas each, put together as they pass: full_fidelity, into a stager in memory",
+    work: "100 texts of 1,000 deltas each, put together as they pass, by the stage of the recorder that does so",
     against: `${versioned("@ag-ui/client")}, compactEvents: an array in, an array out`,
     unit: "us/delta",
     mark: { ratio: 1 },

@@ -1,10 +1,10 @@
 /**
- * Deltas of texts that become fewer, by the recorder as they pass, and by AG-UI's client once all are there.
+ * Deltas of texts that become fewer, by the recorder's stage as they pass, and by AG-UI's client once all are there.
  */
-import { Durability, EventStager, MemoryEventStore, MemoryStager, type AgentEvent } from "@runledger/core"
+import type { AgentEvent, CanonicalEvent } from "@runledger/core"
 import { Effect } from "effect"
+import * as Coalesce from "../../../core/src/internal/coalesce.ts"
 import { ids } from "../events.ts"
-import { recorderInto } from "../recording.ts"
 import { microsEach, Missing, type Size } from "../Row.ts"
 
 const deltasOfText = 1000
@@ -53,16 +53,41 @@ const compactEvents = Effect.tryPromise({
   )
 )
 
-/** Records all events, until they are committed; gives what was staged, and what each delta cost. */
-const record = (all: ReadonlyArray<AgentEvent.AgentEvent>, count: number) =>
-  Effect.gen(function* () {
-    const staging = MemoryStager.make()
-    const stager = yield* Effect.provide(EventStager.EventStager, staging.layer)
-    const recorder = yield* recorderInto(MemoryEventStore.layer)
-    const run = yield* recorder.open({ ...ids, stager })
-    const cost = yield* microsEach(count, Effect.andThen(run.emitAll(all), run.close))
-    return { cost, facts: staging.units.flat() }
-  }).pipe(Effect.provideService(Durability.Durability, "full_fidelity"), Effect.scoped)
+const draft: CanonicalEvent.NormalizedEvent = {
+  fidelity: "observed_runtime_event",
+  draft: {
+    scopes: [
+      { _tag: "Thread", threadId: ids.threadId },
+      { _tag: "Run", runId: ids.runId }
+    ],
+    kind: "TextDeltaObserved",
+    payload: { _tag: "TextDelta", delta: "" },
+    origin: "native",
+    visibility: "public",
+    schemaVersion: 1
+  }
+}
+
+/** What the recorder's stage makes of the deltas: a delta goes on with its row until something else is said. */
+const join = (all: ReadonlyArray<AgentEvent.AgentEvent>): ReadonlyArray<Coalesce.Joined> => {
+  const joined: Array<Coalesce.Joined> = []
+  let state = Coalesce.initial
+  let ordinal = 0
+  for (const event of all) {
+    ordinal += 1
+    const place = { ordinal, position: undefined }
+    if (!Coalesce.isDelta(event)) {
+      joined.push(...Coalesce.close(state))
+      state = Coalesce.initial
+      continue
+    }
+    const longer = Coalesce.goOn(state, event, place, ordinal) ?? Coalesce.add(state, event, draft, place, ordinal)
+    const [released, rest] = Coalesce.isFull(longer) ? Coalesce.release(longer, undefined) : [[], longer]
+    joined.push(...released)
+    state = rest
+  }
+  return joined
+}
 
 /** Measures both, having seen that the same text comes out. */
 export const prepare = (size: Size) =>
@@ -71,9 +96,8 @@ export const prepare = (size: Size) =>
     const texts = textsOf(size)
     const count = texts.length * deltasOfText
     const [mine, others] = [events(texts), agUiEvents(texts)]
-    const { facts } = yield* record(mine, count)
-    const rows = facts.filter(({ kind }) => kind === "TextDeltaObserved")
-    const text = rows.map(({ payload }) => JSON.parse(payload).delta).join("")
+    const rows = join(mine)
+    const text = rows.map(({ normalized }) => Object(normalized.draft.payload).delta).join("")
     const theirText = compact(others)
       .map(({ delta = "" }) => delta)
       .join("")
@@ -81,7 +105,10 @@ export const prepare = (size: Size) =>
       return yield* Effect.die("the texts are not the same, or nothing was put together")
     }
     return {
-      ours: Effect.map(record(mine, count), ({ cost }) => cost),
+      ours: microsEach(
+        count,
+        Effect.sync(() => join(mine))
+      ),
       theirs: microsEach(
         count,
         Effect.sync(() => compact(others))

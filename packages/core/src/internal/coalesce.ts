@@ -100,6 +100,10 @@ export const fits = ({ rows }: Coalescing, event: Delta): boolean =>
 
 const indexOf = (rows: ReadonlyArray<Row>, event: Delta): number => rows.findIndex((row) => areOne(row.event, event))
 
+/** Mostly there is one row. */
+const replace = (rows: ReadonlyArray<Row>, at: number, row: Row): ReadonlyArray<Row> =>
+  rows.length === 1 ? [row] : rows.with(at, row)
+
 const longer = (row: Row, text: string, place: Place, occurredAt: number): Row => ({
   first: row.first,
   event: row.event,
@@ -121,7 +125,7 @@ export const goOn = (
   const text = textOf(event)
   return row === undefined || size + text.length >= limit
     ? undefined
-    : { rows: rows.with(at, longer(row, text, place, occurredAt)), size: size + text.length, limit }
+    : { rows: replace(rows, at, longer(row, text, place, occurredAt)), size: size + text.length, limit }
 }
 
 /** Adds a delta that fits. */
@@ -140,7 +144,7 @@ export const add = (
     rows:
       known === undefined
         ? [...rows, { first: normalized, event: { ...event }, from: place, began: occurredAt, last, size: text.length }]
-        : rows.with(at, longer(known, text, place, occurredAt)),
+        : replace(rows, at, longer(known, text, place, occurredAt)),
     size: size + text.length,
     limit
   }
