@@ -99,7 +99,9 @@ describe("a batch", () => {
       Effect.gen(function* () {
         const a = lane()
         for (const mebibytes of [1, 0.5, 1, 3, 0.5]) {
-          a.stage(unit("a").map((event) => ({ ...event, payload: JSON.stringify("x".repeat(mebibytes * 2 ** 20)) })))
+          a.stage(
+            unit("a").flatMap((event) => [{ ...event, payload: JSON.stringify("x".repeat(mebibytes * 2 ** 20)) }])
+          )
         }
         yield* a.flush()
         assert.deepStrictEqual(

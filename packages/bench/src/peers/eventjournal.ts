@@ -6,7 +6,7 @@ import { SqlEventJournal } from "effect/eventlog"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, Statement } from "effect/sql"
 import { join } from "node:path"
-import * as NodeSqliteClient from "../../../sql/src/sqlite/NodeSqliteClient.ts"
+import * as NodeSqlite from "../../../sql/src/sqlite/NodeSqlite.ts"
 import { folder } from "../files.ts"
 import { type Batch, eachOf } from "./work.ts"
 
@@ -23,17 +23,17 @@ const entries = ({ events: [first = {}, ...others], threadId }: Batch) => {
 
 /** A client as Effect's own for SQLite are made, with prepared statements. */
 const clientOf = Effect.fnUntraced(function* (path: string) {
-  const { database, run } = yield* NodeSqliteClient.open({ path, readOnly: false })
+  const { database, run } = yield* NodeSqlite.open({ path, readOnly: false })
   return yield* SqlClient.make({
     ...SqlClient.makeSqliteAcquirers({
-      connection: Effect.succeed({ ...NodeSqliteClient.connection(run), database }),
+      connection: Effect.succeed({ ...NodeSqlite.connection(run), database }),
       semaphore: Semaphore.makeUnsafe(1),
       isTransaction: ({ database }) => database.isTransaction
     }),
     compiler: Statement.makeCompilerSqlite(),
     driver: "node-sqlite",
     spanAttributes: [],
-    beginTransaction: NodeSqliteClient.begin,
+    beginTransaction: NodeSqlite.begin,
     prepareTransactionControls: true
   })
 })

@@ -12,7 +12,7 @@ import { compact } from "./compact.ts"
 import { fromSqlError, isBusy, isKnownEventId } from "./errors.ts"
 import * as Insert from "./insert.ts"
 import * as Locks from "./locks.ts"
-import * as NodeSqliteClient from "./NodeSqliteClient.ts"
+import * as NodeSqlite from "./NodeSqlite.ts"
 import * as File from "./open.ts"
 import * as Schema from "./schema.ts"
 import * as Session from "./Session.ts"
@@ -72,7 +72,7 @@ const openAt = Effect.fnUntraced(function* (
   if (!inMemory) {
     yield* File.check(path, readOnly)
   }
-  const handle = yield* Effect.mapError(NodeSqliteClient.open({ path, readOnly }), onSqlError)
+  const handle = yield* Effect.mapError(NodeSqlite.open({ path, readOnly }), onSqlError)
   yield* Schema.prepare(handle, name, readOnly).pipe(
     Effect.retry({
       schedule: SqlEventStore.patience,

@@ -9,10 +9,10 @@ import type { Tables } from "../internal/database.ts"
 import * as SqlEventStore from "../SqlEventStore.ts"
 import { isBusy } from "./errors.ts"
 import * as Insert from "./insert.ts"
-import * as NodeSqliteClient from "./NodeSqliteClient.ts"
+import * as NodeSqlite from "./NodeSqlite.ts"
 import * as Schema from "./schema.ts"
 
-type Run = NodeSqliteClient.Handle["run"]
+type Run = NodeSqlite.Handle["run"]
 
 /** The calls of a session, one after the other. They are what a worker serves for an app's statements. */
 export interface Calls {
@@ -79,7 +79,7 @@ export const make = Effect.fnUntraced(function* ({
   tables,
   turn
 }: Parts): Effect.fn.Return<Opened, SqlError.SqlError, Scope.Scope> {
-  const { database, query, rollback, run } = yield* NodeSqliteClient.open({ path, readOnly })
+  const { database, query, rollback, run } = yield* NodeSqlite.open({ path, readOnly })
   if (!readOnly) {
     yield* Effect.forEach(Schema.settings, (setting) => query(setting, []), { discard: true })
   }

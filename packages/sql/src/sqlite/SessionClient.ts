@@ -5,7 +5,7 @@
 import { Effect, type Scope, Semaphore } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
-import * as NodeSqliteClient from "./NodeSqliteClient.ts"
+import * as NodeSqlite from "./NodeSqlite.ts"
 import type { Session } from "./Session.ts"
 
 const ended = new SqlError.SqlError({
@@ -17,8 +17,8 @@ const ended = new SqlError.SqlError({
   })
 })
 
-const connection = (run: NodeSqliteClient.Handle["run"]): SqlConnection.Connection =>
-  NodeSqliteClient.connection((query) =>
+const connection = (run: NodeSqlite.Handle["run"]): SqlConnection.Connection =>
+  NodeSqlite.connection((query) =>
     Effect.withFiber((fiber) => run({ ...query, bigints: fiber.getRef(SqlClient.SafeIntegers) }))
   )
 
@@ -55,7 +55,7 @@ export const make = Effect.fnUntraced(function* (
     compiler: Statement.makeCompilerSqlite(),
     driver: "node-sqlite",
     spanAttributes: [["db.system.name", "sqlite"]],
-    beginTransaction: NodeSqliteClient.begin,
+    beginTransaction: NodeSqlite.begin,
     releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
     prepareTransactionControls: true
   })

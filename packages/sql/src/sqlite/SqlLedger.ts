@@ -8,7 +8,7 @@ import { SqlClient } from "effect/sql"
 import * as CommitWith from "../internal/commitWith.ts"
 import { fromSqlError } from "./errors.ts"
 import { nameOf, type Options, type SqliteCalls } from "./InThreadStore.ts"
-import * as NodeSqliteClient from "./NodeSqliteClient.ts"
+import * as NodeSqlite from "./NodeSqlite.ts"
 import type { Session } from "./Session.ts"
 import * as SessionClient from "./SessionClient.ts"
 import * as Watch from "./watch.ts"
@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const sql = yield* SessionClient.make(session)
   const commitWith = CommitWith.make({
     sql,
-    begin: NodeSqliteClient.begin,
+    begin: NodeSqlite.begin,
     append: session.appendWithin,
     // Locks were waited for.
     isTransient: () => false,

@@ -6,7 +6,7 @@ import { Predicate } from "effect"
 import { SqlError } from "effect/sql"
 import type * as Read from "../internal/read.ts"
 import type { Options, SqliteCalls } from "./InThreadStore.ts"
-import { sqlError } from "./NodeSqliteClient.ts"
+import { sqlError } from "./NodeSqlite.ts"
 import type * as Session from "./Session.ts"
 
 /** What a worker is started with: which ledger, and whether an app has a session there. */

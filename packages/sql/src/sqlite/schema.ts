@@ -4,7 +4,7 @@
 import { LedgerError } from "@runledger/core"
 import { Effect } from "effect"
 import type { SqlError } from "effect/sql"
-import type { Handle } from "./NodeSqliteClient.ts"
+import type { Handle } from "./NodeSqlite.ts"
 
 type Query = Handle["query"]
 

@@ -281,7 +281,9 @@ describe("sqlite", () => {
       const worker = yield* storeOf(layer({ path }))
       for (let first = 1; first <= 1100; first += 100) {
         yield* worker.append(
-          events(first, first + 99).map((event, index) => (index % 7 === 0 ? { ...event, visibility: "audit" } : event))
+          Array.from({ length: 100 }, (_, index) =>
+            event(first + index, index % 7 === 0 ? { visibility: "audit" } : {})
+          )
         )
       }
       yield* worker.append([event(1101, { payload: "[]" })])
