@@ -30,12 +30,12 @@ const databaseOf = (server: string) =>
     (url) => Effect.promise(() => dropDatabase(server, url))
   )
 
-/** A run that has its connections, and its start in the ledger. */
+/** A run that has its connections, and its start and its first fact in the ledger. */
 const openRun = Effect.fnUntraced(function* (url: string, writer: number) {
   const ids = { threadId: `thread-${writer}`, runId: `run-${writer}` }
   const recorder = yield* recorderInto(PostgresLedger.layer({ url }))
   const run = yield* recorder.open(ids)
-  yield* run.emit({ _tag: "RunStart", ...ids })
+  yield* run.emitAll([{ _tag: "RunStart", ...ids }, ...patches(1)])
   yield* run.flush()
   return run
 })

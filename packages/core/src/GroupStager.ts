@@ -71,7 +71,7 @@ export interface Options {
  * gathered during the last commit.
  */
 const batchUnits = 4096
-const batchBytes = 2 * 2 ** 20
+const batchBytes = 2 ** 20
 
 /** After so many facts who emits on without end lets others have a turn: the commit of these is one of them. */
 const turnFacts = 512

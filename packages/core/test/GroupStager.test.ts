@@ -94,11 +94,11 @@ describe("a batch", () => {
     )
   )
 
-  it.effect("has no more than 2 MiB, unless one unit has", () =>
+  it.effect("has no more than 1 MiB, unless one unit has", () =>
     withStager({}, (lane, batches) =>
       Effect.gen(function* () {
         const a = lane()
-        for (const mebibytes of [1, 0.5, 1, 3, 0.5]) {
+        for (const mebibytes of [0.5, 0.25, 0.5, 1.5, 0.25]) {
           a.stage(
             unit("a").flatMap((event) => [{ ...event, payload: JSON.stringify("x".repeat(mebibytes * 2 ** 20)) }])
           )

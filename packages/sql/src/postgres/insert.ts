@@ -5,15 +5,15 @@
  * So nobody waits for somebody who waits for them. The counters of threads and runs stay locked until the commit, so
  * sequences and, within a scope, positions have the order of commits.
  */
-import type { PgTypes } from "@effect/sql-pg"
+import { PgTypes } from "@effect/sql-pg"
 import { EventStore, type LedgerError, type StagedEvent } from "@runledger/core"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, identity } from "effect"
 import type { SqlError } from "effect/sql"
 import type { Database, Place } from "../internal/database.ts"
 import * as EventRow from "../internal/eventRow.ts"
 import { withinLockTimeout } from "./lockTimeout.ts"
 import { mark } from "./positions.ts"
-import { integers, texts, uuids } from "./values.ts"
+import { integer, integers, texts, uuids } from "./values.ts"
 
 type Batch = ReadonlyArray<StagedEvent.StagedEvent>
 
@@ -80,28 +80,61 @@ interface Row {
   readonly correlation: number | null
 }
 
-/** The columns that an insert writes, and the array of each. */
-const columns: Readonly<Record<string, (rows: ReadonlyArray<Row>) => PgTypes.Parameter>> = {
-  position: (rows) => integers(rows.map(({ position }) => position)),
-  event_id: (rows) => uuids(rows.map(({ event }) => event.eventId)),
-  thread: (rows) => integers(rows.map(({ thread }) => thread)),
-  thread_sequence: (rows) => integers(rows.map(({ threadSequence }) => threadSequence)),
-  run: (rows) => integers(rows.map(({ run }) => run)),
-  run_sequence: (rows) => integers(rows.map(({ runSequence }) => runSequence)),
-  kind: (rows) => integers(rows.map(({ kind }) => kind)),
-  flags: (rows) => integers(rows.map(({ flags }) => flags)),
-  ordinal: (rows) => integers(rows.map(({ event }) => event.ordinal ?? null)),
-  last_ordinal: (rows) => integers(rows.map(({ event }) => event.lastOrdinal ?? null)),
-  occurred_at: (rows) => integers(rows.map(({ event }) => event.occurredAt)),
-  recorded_after: (rows) => integers(rows.map(({ event, recordedAt }) => recordedAt - event.occurredAt)),
-  origin: (rows) => integers(rows.map(({ origin }) => origin)),
-  correlation: (rows) => integers(rows.map(({ correlation }) => correlation)),
-  causation: (rows) => texts(rows.map(({ event }) => event.causationId ?? null)),
-  schema_version: (rows) => integers(rows.map(({ event }) => event.schemaVersion)),
-  payload: (rows) => texts(rows.map(({ event }) => event.payload))
+/** A column that an insert writes: its two parameters, and what it writes of the value that a row gets of them. */
+interface Column {
+  readonly params: (rows: ReadonlyArray<Row>) => readonly [each: PgTypes.Parameter, all: PgTypes.Parameter]
+  readonly written: (given: string) => string
 }
 
-const names = Object.keys(columns)
+/** One value for all rows where they have the same, as most columns of a batch do, and an array where they do not. */
+const column =
+  <A>(array: (values: ReadonlyArray<A | null>) => PgTypes.Parameter, single: (value: A | null) => PgTypes.Parameter) =>
+  (value: (row: Row, at: number) => A | null, written: Column["written"] = identity): Column => ({
+    params: (rows) => {
+      const values = rows.map((row, index) => value(row, index + 1))
+      const [first = null] = values
+      return values.every((other) => other === first) ? [array([]), single(first)] : [array(values), single(null)]
+    },
+    written
+  })
+
+const number = column(integers, integer)
+const string = column(texts, PgTypes.text)
+
+/** A number that goes up by one with each row, as long as all are in the same thread and run. */
+const counter = (value: (row: Row) => number | null): Column =>
+  number(
+    (row, at) => {
+      const count = value(row)
+      return count === null ? null : count - at
+    },
+    (given) => `${given} + at`
+  )
+
+const columns: Readonly<Record<string, Column>> = {
+  position: number(
+    ({ position }) => position,
+    (given) => `coalesce(${given}, nextval('positions'))`
+  ),
+  thread: number(({ thread }) => thread),
+  thread_sequence: counter(({ threadSequence }) => threadSequence),
+  run: number(({ run }) => run),
+  run_sequence: counter(({ runSequence }) => runSequence),
+  kind: number(({ kind }) => kind),
+  flags: number(({ flags }) => flags),
+  ordinal: counter(({ event }) => event.ordinal ?? null),
+  last_ordinal: number(({ event }) => event.lastOrdinal ?? null),
+  occurred_at: number(({ event }) => event.occurredAt),
+  recorded_after: number(({ event, recordedAt }) => recordedAt - event.occurredAt),
+  origin: number(({ origin }) => origin),
+  correlation: number(({ correlation }) => correlation),
+  causation: string(({ event }) => event.causationId ?? null),
+  schema_version: number(({ event }) => event.schemaVersion),
+  payload: string(({ event }) => event.payload)
+}
+
+/** The ids are different ones, so there are as many rows as ids: an array that is shorter gives NULL. */
+const names = ["event_id", ...Object.keys(columns)]
 
 /**
  * There is no row of events without the one of the marker, so the marker is there before a position is drawn; and
@@ -109,11 +142,13 @@ const names = Object.keys(columns)
  */
 const insertEvents = `WITH marker AS MATERIALIZED (${mark})
 INSERT INTO events (${names.join(", ")})
-SELECT coalesce(position, nextval('positions')), ${names.slice(1).join(", ")}
-FROM marker, unnest(${names.map((_, index) => `$${index + 1}`).join(", ")}) AS given (${names.join(", ")})`
+SELECT event_id, ${Object.entries(columns)
+  .map(([name, { written }], index) => written(`coalesce(given.${name}, $${names.length + index + 1})`))
+  .join(", ")}
+FROM marker, unnest(${names.map((_, index) => `$${index + 1}`).join(", ")}) WITH ORDINALITY AS given (${names.join(", ")}, at)`
 
-/** How many rows one statement inserts: to write them down takes a few milliseconds, in which nobody else gets a turn. */
-const insertLimit = 500
+/** How many rows one statement inserts: to write them down takes a millisecond or two, in which nobody else gets a turn. */
+const insertLimit = 512
 
 /** The scopes and names of events: how many are in each thread and run, and the status that each run has after them. */
 const tally = (events: Batch) => {
@@ -264,10 +299,12 @@ export const make = (query: Database["query"]): Pick<Database, "insert" | "lock"
     }
     for (let at = 0; at < rows.length; at += insertLimit) {
       const part = rows.slice(at, at + insertLimit)
-      yield* query(
-        insertEvents,
-        Object.values(columns).map((column) => column(part))
-      )
+      const given = Object.values(columns).map(({ params }) => params(part))
+      yield* query(insertEvents, [
+        uuids(part.map(({ event }) => event.eventId)),
+        ...given.map(([each]) => each),
+        ...given.map(([, all]) => all)
+      ])
     }
     if (places !== undefined) {
       yield* goOnAfter(last)

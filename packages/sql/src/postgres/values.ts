@@ -55,6 +55,9 @@ appTypes.register(PgTypes.OID.int8, appInt8, { arrayOid: PgTypes.OID.int8Array }
 /** A value from an app's connection as the store knows it. */
 export const fromApp = (value: unknown): unknown => (typeof value === "bigint" ? Number(value) : value)
 
+/** An integer as a parameter, NULL too, so that the statement is the same one. */
+export const integer = (value: number | null): PgTypes.Parameter => PgTypes.int8(value === null ? null : BigInt(value))
+
 const arrayOf =
   <A>(oid: number) =>
   (values: ReadonlyArray<A>): PgTypes.Parameter =>
@@ -71,7 +74,7 @@ export const uuids = arrayOf<string>(PgTypes.OID.uuid)
  */
 export const param = (value: unknown): unknown => {
   if (typeof value === "number" && Number.isSafeInteger(value)) {
-    return PgTypes.int8(BigInt(value))
+    return integer(value)
   }
   return typeof value === "string" && !StagedEvent.isStorable(value) ? null : value
 }
