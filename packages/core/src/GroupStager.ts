@@ -47,7 +47,7 @@ import { checkStorable, type StagedUnit } from "./StagedEvent.ts"
  *
  * **Details**
  *
- * - `capacity`: how much may be staged and not committed, 16,384 facts and 32 MiB by default. Beyond it, emitters wait
+ * - `capacity`: how much may be staged and not committed, 16,384 facts and 16 MiB by default. Beyond it, emitters wait
  *   until a quarter of it is left.
  * - `whenFull`: `backpressure`, the default, or `shedObserved`: observed events are left out instead, and counted in a
  *   `CaptureGap`; only who emits a fact waits.
@@ -314,7 +314,7 @@ const makeGate = (dispatcher: Scheduler.SchedulerDispatcher, isOpen: boolean) =>
 
 const make = Effect.fnUntraced(function* (options: Options) {
   const { closeTimeout = Patience.closeTimeout, onStoreFailure = "detach", whenFull = "backpressure" } = options
-  const { bytes: maxBytes = 32 * 2 ** 20, events: maxEvents = 16_384 } = options.capacity ?? {}
+  const { bytes: maxBytes = 16 * 2 ** 20, events: maxEvents = 16_384 } = options.capacity ?? {}
   const store = yield* EventStore
   const clock = yield* Clock.Clock
   const services = yield* Effect.context<never>()

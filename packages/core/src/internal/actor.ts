@@ -427,6 +427,10 @@ class RunActor implements Actor, Parent {
   }
 
   record(envelope: Envelope, position: number | undefined): void {
+    // Nobody asks how far it came.
+    if (this.isOff && this.input === undefined) {
+      return
+    }
     this.last = { ordinal: envelope.ordinal, position }
     const before = this.progress
     let advanced: Stages.Advanced | undefined
