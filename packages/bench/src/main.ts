@@ -76,11 +76,24 @@ const line = (row: Row, figure: Figure): string => {
   return `| ${name} | ${work} | ${against} | ${number(ratio)} [${number(lowest)}..${number(highest)}] | ${mark} | ${isReached} | ${number(ours)} | ${number(theirs)} | ${unit} |`
 }
 
+/** Writes what is known so far: a run that is ended early keeps it. */
+const save = (file: string | undefined, metrics: object): void => {
+  if (file !== undefined) {
+    writeFileSync(file, `${JSON.stringify({ metrics }, undefined, 2)}\n`)
+  }
+}
+
 const bench = Effect.gen(function* () {
   const chosen = settings()
   if (chosen === undefined) {
     process.stderr.write(`${usage}\n`)
     return 64
+  }
+  try {
+    save(chosen.json, {})
+  } catch (cause) {
+    process.stderr.write(`${chosen.json} cannot be written: ${cause instanceof Error ? cause.message : cause}\n`)
+    return 73
   }
   process.stdout.write(`${machine()}\n\n`)
   process.stdout.write("| name | work | against | ratio [lowest..highest] | mark | reached | ours | theirs | unit |\n")
@@ -112,12 +125,10 @@ const bench = Effect.gen(function* () {
       theirs: figure.theirs,
       unit: row.unit
     }
+    save(chosen.json, metrics)
   }
   if (left.length > 0) {
     process.stdout.write(`\nLeft out:\n\n${left.map((what) => `- ${what}\n`).join("")}`)
-  }
-  if (chosen.json !== undefined) {
-    writeFileSync(chosen.json, `${JSON.stringify({ metrics }, undefined, 2)}\n`)
   }
   return 0
 })
