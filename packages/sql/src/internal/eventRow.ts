@@ -88,7 +88,10 @@ type Row = readonly [
   payload: string
 ]
 
-/** The fact of a row, or what is wrong with it. Assigns members one by one, for this runs once a fact. */
+/**
+ * The fact of a row, or what is wrong with it. Assigns members one by one, for this runs once a fact, and in the order in
+ * which people see them.
+ */
 export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalEvent.CanonicalEvent, string> => {
   const row = values as Row
   const [position, eventId, threadId, threadSequence, runId, runSequence, kind, flags, ordinal, lastOrdinal] = row
@@ -110,17 +113,11 @@ export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalE
   } catch {
     return Result.fail(`the payload of the fact at position ${position} is no JSON`)
   }
-  const fact: Types.Mutable<CanonicalEvent.CanonicalEvent> = {
+  const fact: Types.Mutable<Partial<CanonicalEvent.CanonicalEvent>> = {
     eventId: uuidText(eventId),
     kind,
     fidelity,
-    visibility,
-    position,
-    payload,
-    origin,
-    schemaVersion: row[15],
-    occurredAt,
-    recordedAt: occurredAt + row[11]
+    visibility
   }
   if (threadId !== null && threadSequence !== null) {
     fact.threadId = threadId
@@ -130,12 +127,15 @@ export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalE
     fact.runId = runId
     fact.runSequence = runSequence
   }
+  fact.position = position
   if (ordinal !== null) {
     fact.ordinal = ordinal
   }
   if (lastOrdinal !== null) {
     fact.lastOrdinal = lastOrdinal
   }
+  fact.payload = payload
+  fact.origin = origin
   const correlationId = row[13]
   if (correlationId !== null) {
     fact.correlationId = correlationId
@@ -144,8 +144,11 @@ export const decode = (values: ReadonlyArray<unknown>): Result.Result<CanonicalE
   if (causationId !== null) {
     fact.causationId = causationId
   }
+  fact.schemaVersion = row[15]
+  fact.occurredAt = occurredAt
+  fact.recordedAt = occurredAt + row[11]
   if ((flags & erasedFlag) !== 0) {
     fact.erased = true
   }
-  return Result.succeed(fact)
+  return Result.succeed(fact as CanonicalEvent.CanonicalEvent)
 }
