@@ -69,7 +69,11 @@ const inTurn = (measured: Measured, round: number): Effect.Effect<Costs, unknown
       ? Effect.all({ ours: measured.ours, theirs: measured.theirs })
       : Effect.map(Effect.all([measured.theirs, measured.ours]), ([theirs, ours]) => ({ ours, theirs }))
 
-/** Measures a row: once to warm up, unless once is all there is, then round by round. */
+/** How many rounds come before those that count: none where once is all there is, more where they are short. */
+const warmUps = ({ rounds }: Row, { isQuick }: Size): number =>
+  rounds === 1 ? 0 : rounds === undefined && isQuick ? 2 : 1
+
+/** Measures a row round by round. */
 export const measure = (row: Row, size: Size): Effect.Effect<Figure, unknown> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -77,7 +81,7 @@ export const measure = (row: Row, size: Size): Effect.Effect<Figure, unknown> =>
       const { rounds: most = 5 } = row
       const rounds = size.isQuick ? Math.ceil(most / 2) : most
       const costs: Array<Costs> = []
-      for (let round = most === 1 ? 0 : -1; round < rounds; round += 1) {
+      for (let round = -warmUps(row, size); round < rounds; round += 1) {
         const cost = yield* inTurn(measured, round)
         if (round >= 0) {
           costs.push(cost)
