@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { randomUUIDv7 } from "node:crypto"
 import { DatabaseSync, type SQLInputValue } from "node:sqlite"
+import { uuidBytes } from "../../sql/src/internal/eventRow.ts"
 import { ids } from "./events.ts"
 
 export const folder = Effect.acquireRelease(
@@ -87,7 +88,7 @@ export const insertingRaw = (database: DatabaseSync, rows: number) => {
 /** A row of a ledger's table of events. */
 export const rawRow = (payload: string, at: number): ReadonlyArray<SQLInputValue> => [
   at,
-  Buffer.from(randomUUIDv7().replaceAll("-", ""), "hex"),
+  uuidBytes(randomUUIDv7()),
   1,
   at,
   1,

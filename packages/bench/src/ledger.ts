@@ -15,6 +15,11 @@ import { microsEach, type Row } from "./Row.ts"
 /** Its worker compiles its code while it writes the first so many, which are not measured. */
 const before = 2000
 
+type Producer = (
+  run: Run.RunShape,
+  parts: ReadonlyArray<ReadonlyArray<AgentEvent.AgentEvent>>
+) => Effect.Effect<void, LedgerError.StagingFailed, Scope.Scope>
+
 /** Emits events one after another and waits for the commit of each before the next. */
 const inTurns: Producer = (run, parts) =>
   Effect.forEach(parts, (events) => Effect.andThen(run.emitAll(events), run.flush()), { discard: true })
@@ -22,19 +27,12 @@ const inTurns: Producer = (run, parts) =>
 /** Emits on while the ledger commits, as an agent does, and waits for the commit of each part besides. */
 const goingOn: Producer = (run, parts) =>
   Effect.gen(function* () {
-    const commits = yield* FiberSet.make<void, StagingFailed>()
+    const commits = yield* FiberSet.make<void, LedgerError.StagingFailed>()
     yield* Effect.forEach(parts, (events) => Effect.andThen(run.emitAll(events), FiberSet.run(commits, run.flush())), {
       discard: true
     })
     yield* FiberSet.awaitEmpty(commits)
   })
-
-type StagingFailed = LedgerError.StagingFailed
-
-type Producer = (
-  run: Run.RunShape,
-  parts: ReadonlyArray<ReadonlyArray<AgentEvent.AgentEvent>>
-) => Effect.Effect<void, StagingFailed, Scope.Scope>
 
 /** Emits so many events, so many at a time, until the last of them is committed. */
 const record = (count: number, size: number, produce: Producer) =>

@@ -521,7 +521,7 @@ class RunActor implements Actor, Parent {
       this.replay(event, position)
       return undefined
     }
-    const starting = this.hasBegun && !this.isReplaying ? undefined : this.begin(event, position)
+    const starting = this.begin(event, position)
     const stepping = this.emitter.step(event, position)
     if (this.early.length > 0) {
       this.putEarly()
